@@ -1,0 +1,62 @@
+"""The C++ rules that every package uses: rules_cc's, with our warnings and our include paths."""
+
+load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library", "cc_test")
+
+# Without optimisation, templates (Abseil, protobuf, coroutines) run slowly and take no less time to compile.
+OPTIMISATION_COPTS = select({
+    "//tools/bazel:fastbuild": ["-O1"],
+    "//conditions:default": [],
+})
+
+AW_COPTS = [
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+]
+
+def aw_cc_library(name, public = False, copts = [], **kwargs):
+    """A cc_library of ours.
+
+    Args:
+      name: the target.
+      public: its headers are for users: everybody includes them as "anywire/<file>.h" instead of by repository path.
+      copts: more compiler options.
+      **kwargs: as for cc_library.
+    """
+    if public:
+        kwargs["include_prefix"] = "anywire"
+        kwargs["strip_include_prefix"] = "/" + native.package_name()
+    cc_library(
+        name = name,
+        copts = AW_COPTS + OPTIMISATION_COPTS + copts,
+        **kwargs
+    )
+
+def aw_cc_binary(name, copts = [], **kwargs):
+    """A cc_binary of ours."""
+    cc_binary(
+        name = name,
+        copts = AW_COPTS + OPTIMISATION_COPTS + copts,
+        **kwargs
+    )
+
+def aw_cc_test(name, copts = [], deps = [], size = "small", timeout = "short", main = True, **kwargs):
+    """A cc_test of ours, with GoogleTest and GoogleMock.
+
+    Args:
+      name: the target.
+      copts: more compiler options.
+      deps: as for cc_test; GoogleTest comes by itself.
+      size: how much it needs; a small test is expected to take seconds.
+      timeout: when it is killed: short (60 s), moderate (300 s), long (900 s); longer under the sanitizers.
+      main: False when the test has its own main function.
+      **kwargs: as for cc_test.
+    """
+    cc_test(
+        name = name,
+        size = size,
+        timeout = timeout,
+        copts = AW_COPTS + OPTIMISATION_COPTS + copts,
+        deps = deps + ["//tools/deps:gtest_main" if main else "//tools/deps:gtest"],
+        **kwargs
+    )
