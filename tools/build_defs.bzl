@@ -14,6 +14,12 @@ AW_COPTS = [
     "-Werror",
 ]
 
+# Debian's libraries are not instrumented: the thread sanitizer is told of their locks.
+_SANITIZER_DEPS = select({
+    "//tools/sanitizers:tsan": ["//tools/sanitizers:tsan_system_locks"],
+    "//conditions:default": [],
+})
+
 def aw_cc_library(name, public = False, copts = [], **kwargs):
     """A cc_library of ours.
 
@@ -32,11 +38,12 @@ def aw_cc_library(name, public = False, copts = [], **kwargs):
         **kwargs
     )
 
-def aw_cc_binary(name, copts = [], **kwargs):
+def aw_cc_binary(name, copts = [], deps = [], **kwargs):
     """A cc_binary of ours."""
     cc_binary(
         name = name,
         copts = AW_COPTS + OPTIMISATION_COPTS + copts,
+        deps = deps + _SANITIZER_DEPS,
         **kwargs
     )
 
@@ -57,6 +64,6 @@ def aw_cc_test(name, copts = [], deps = [], size = "small", timeout = "short", m
         size = size,
         timeout = timeout,
         copts = AW_COPTS + OPTIMISATION_COPTS + copts,
-        deps = deps + ["//tools/deps:gtest_main" if main else "//tools/deps:gtest"],
+        deps = deps + ["//tools/deps:gtest_main" if main else "//tools/deps:gtest"] + _SANITIZER_DEPS,
         **kwargs
     )
