@@ -1,0 +1,183 @@
+// The asynchronous forms of client calls: `co_await` them, or give a callback.
+//
+//   absl::StatusOr<HelloReply> reply = co_await stub.Async().SayHello(request);
+//   stub.Async().SayHello(request, [](absl::StatusOr<HelloReply> reply) { ... });
+//
+// A coroutine resumes, and a callback runs, on a thread of the runtime, one at a time for a connection: neither may
+// block. A callback never runs inside the function that it was given to. Streams are movable handles with gRPC's rules:
+// one read and one write may be outstanding at the same time; destroying a stream whose call has not ended cancels the
+// call, and no step may be outstanding then.
+#ifndef ANYWIRE_RUNTIME_CLIENT_ASYNC_STREAMS_H_
+#define ANYWIRE_RUNTIME_CLIENT_ASYNC_STREAMS_H_
+
+#include <memory>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "anywire/awaitable.h"
+#include "anywire/channel.h"
+#include "anywire/client_stream.h"
+#include "anywire/task.h"
+
+namespace anywire {
+
+// The awaitable of a unary call. The call starts when it is awaited; awaited once, where it was made.
+template <typename Request, typename Reply>
+class [[nodiscard]] UnaryCall final : private internal::AwaitedOperation {
+ public:
+  UnaryCall(const Channel& channel, const Method& method, const Request& request, const CallOptions& options)
+      : channel_(channel), method_(method), request_(request), options_(options) {}
+
+  bool await_ready() const { return false; }
+  bool await_suspend(std::coroutine_handle<> handle) {
+    return Suspend(handle, [this] {
+      channel_.StartCall(method_, request_, &reply_, &status_, options_, *this);
+    });
+  }
+  absl::StatusOr<Reply> await_resume() {
+    if (!status_.ok()) return std::move(status_);
+    return std::move(reply_);
+  }
+
+ private:
+  const Channel& channel_;
+  const Method& method_;
+  const Request& request_;
+  const CallOptions& options_;
+  Reply reply_;
+  absl::Status status_;
+};
+
+namespace internal {
+
+// A unary call with a callback; owns itself.
+template <typename Reply>
+class CallbackCall final : private Operation {
+ public:
+  using Callback = absl::AnyInvocable<void(absl::StatusOr<Reply>)>;
+  static void Start(const Channel& channel, const Method& method, const google::protobuf::MessageLite& request,
+                    Callback callback, const CallOptions& options) {
+    auto* call = new CallbackCall(std::move(callback));
+    channel.StartCall(method, request, &call->reply_, &call->status_, options, *call);
+  }
+
+ private:
+  explicit CallbackCall(Callback callback) : callback_(std::move(callback)) {}
+  void Done(bool ok) override {
+    const std::unique_ptr<CallbackCall> self(this);
+    if (ok) {
+      callback_(std::move(reply_));
+    } else {
+      callback_(std::move(status_));
+    }
+  }
+  Callback callback_;
+  Reply reply_;
+  absl::Status status_;
+};
+
+}  // namespace internal
+
+// What the asynchronous streams share. Every step has two forms: without a callback it is awaitable.
+class AsyncClientStream {
+ public:
+  AsyncClientStream(const Channel& channel, std::unique_ptr<ClientStream> stream)
+      : channel_(channel), stream_(std::move(stream)) {}
+
+  // The call's status; waits for the end. Messages not read by now are dropped. Called once, at last.
+  auto Finish() {
+    return internal::AwaitStep(
+        [this](Operation& done) { stream_->Finish(done); },
+        [this](bool) { return stream_->TakeStatus(); });
+  }
+  void Finish(absl::AnyInvocable<void(absl::Status)> callback) {
+    internal::RunStep(
+        channel_, [this](Operation& done) { stream_->Finish(done); },
+        [this, callback = std::move(callback)](bool) mutable { callback(stream_->TakeStatus()); });
+  }
+  const Metadata& initial_metadata() const { return stream_->initial_metadata(); }
+  const Metadata& trailing_metadata() const { return stream_->trailing_metadata(); }
+  void Cancel() { stream_->Cancel(); }
+
+ protected:
+  // Yields whether a message was read.
+  auto ReadStep(google::protobuf::MessageLite* message) {
+    return internal::AwaitStep(
+        [this, message](Operation& done) { stream_->Read(message, done); }, [](bool ok) { return ok; });
+  }
+  void ReadStep(google::protobuf::MessageLite* message, absl::AnyInvocable<void(bool)> callback) {
+    internal::RunStep(
+        channel_, [this, message](Operation& done) { stream_->Read(message, done); }, std::move(callback));
+  }
+  // Yields whether the call takes more messages. The message is serialised when the step starts.
+  auto WriteStep(const google::protobuf::MessageLite& message) {
+    return internal::AwaitStep(
+        [this, &message](Operation& done) { stream_->Write(message, /*last=*/false, done); },
+        [](bool ok) { return ok; });
+  }
+  void WriteStep(const google::protobuf::MessageLite& message, absl::AnyInvocable<void(bool)> callback) {
+    internal::RunStep(
+        channel_, [this, &message](Operation& done) { stream_->Write(message, /*last=*/false, done); },
+        std::move(callback));
+  }
+
+  Channel channel_;
+  std::unique_ptr<ClientStream> stream_;
+};
+
+template <typename Reply>
+class AsyncClientReader final : public AsyncClientStream {
+ public:
+  using AsyncClientStream::AsyncClientStream;
+  [[nodiscard]] auto Read(Reply* reply) { return ReadStep(reply); }
+  void Read(Reply* reply, absl::AnyInvocable<void(bool)> callback) { ReadStep(reply, std::move(callback)); }
+};
+
+template <typename Request, typename Reply>
+class AsyncClientReaderWriter final : public AsyncClientStream {
+ public:
+  using AsyncClientStream::AsyncClientStream;
+  [[nodiscard]] auto Read(Reply* reply) { return ReadStep(reply); }
+  void Read(Reply* reply, absl::AnyInvocable<void(bool)> callback) { ReadStep(reply, std::move(callback)); }
+  [[nodiscard]] auto Write(const Request& request) { return WriteStep(request); }
+  void Write(const Request& request, absl::AnyInvocable<void(bool)> callback) {
+    WriteStep(request, std::move(callback));
+  }
+  void WritesDone() { stream_->WritesDone(); }
+};
+
+// Finish yields the reply.
+template <typename Request, typename Reply>
+class AsyncClientWriter final : private AsyncClientStream {
+ public:
+  using AsyncClientStream::AsyncClientStream;
+  using AsyncClientStream::Cancel;
+  using AsyncClientStream::initial_metadata;
+  using AsyncClientStream::trailing_metadata;
+
+  [[nodiscard]] auto Write(const Request& request) { return WriteStep(request); }
+  void Write(const Request& request, absl::AnyInvocable<void(bool)> callback) {
+    WriteStep(request, std::move(callback));
+  }
+  Task<absl::StatusOr<Reply>> Finish() {
+    stream_->WritesDone();
+    Reply reply;
+    const bool replied = co_await ReadStep(&reply);
+    absl::Status status = co_await AsyncClientStream::Finish();
+    if (!status.ok()) co_return status;
+    if (!replied) co_return absl::InternalError("the server ended the call as OK without a reply");
+    co_return std::move(reply);
+  }
+  void Finish(absl::AnyInvocable<void(absl::StatusOr<Reply>)> callback) {
+    Spawn([](AsyncClientWriter* self, absl::AnyInvocable<void(absl::StatusOr<Reply>)> callback) -> Task<void> {
+      absl::StatusOr<Reply> reply = co_await self->Finish();
+      callback(std::move(reply));
+    }(this, std::move(callback)));
+  }
+};
+
+}  // namespace anywire
+
+#endif  // ANYWIRE_RUNTIME_CLIENT_ASYNC_STREAMS_H_

@@ -1,0 +1,37 @@
+// What a client may say about one call, and what it may learn beside the reply.
+#ifndef ANYWIRE_RUNTIME_CLIENT_CALL_OPTIONS_H_
+#define ANYWIRE_RUNTIME_CLIENT_CALL_OPTIONS_H_
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "anywire/cancellation.h"
+#include "anywire/metadata.h"
+
+namespace anywire {
+
+// Filled in by the time the call has ended (initial metadata of a stream: by its first successful Read).
+struct ReceivedMetadata {
+  Metadata initial;
+  Metadata trailing;
+  std::string peer;  // the server's address as a URI; "" when the call never reached a connection
+};
+
+// Write it with designated initialisers:  stub.SayHello(request, {.timeout = absl::Seconds(1)})
+struct CallOptions {
+  // How long the call may take, from its start. Past it the call ends as DEADLINE_EXCEEDED on both sides. Zero or less
+  // ends it at once.
+  absl::Duration timeout = absl::InfiniteDuration();
+  // Sent to the server.
+  Metadata metadata;
+  // Where to put what the server sends beside its messages; null: nowhere. Outlives the call.
+  ReceivedMetadata* received = nullptr;
+  // Ends the call as CANCELLED.
+  CancellationToken cancellation;
+  // Whether a call made inside a handler also ends with the handler's deadline and cancellation.
+  bool inherit = true;
+};
+
+}  // namespace anywire
+
+#endif  // ANYWIRE_RUNTIME_CLIENT_CALL_OPTIONS_H_

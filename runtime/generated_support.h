@@ -1,0 +1,30 @@
+// The one header that generated code includes.
+#ifndef ANYWIRE_RUNTIME_GENERATED_SUPPORT_H_
+#define ANYWIRE_RUNTIME_GENERATED_SUPPORT_H_
+
+#include "anywire/async_streams.h"
+#include "anywire/channel.h"
+#include "anywire/method.h"
+#include "anywire/server_context.h"
+#include "anywire/server_streams.h"
+#include "anywire/service.h"
+#include "anywire/streams.h"
+#include "anywire/task.h"
+
+// Raised whenever generated code and this header must change together. Generated code checks it with a static_assert.
+#define ANYWIRE_GENERATED_CODE_VERSION 1
+
+namespace anywire::generated {
+
+// A blocking unary call.
+template <typename Reply, typename Request>
+absl::StatusOr<Reply> Call(const Channel& channel, const Method& method, const Request& request,
+                           const CallOptions& options) {
+  absl::StatusOr<Reply> reply(absl::in_place);
+  if (absl::Status status = channel.Call(method, request, &*reply, options); !status.ok()) return status;
+  return reply;
+}
+
+}  // namespace anywire::generated
+
+#endif  // ANYWIRE_RUNTIME_GENERATED_SUPPORT_H_

@@ -1,0 +1,21 @@
+// One outstanding step of a call: a read, a write, the wait for its end.
+//
+// The three faces of the API (blocking, coroutine, callback) are three kinds of Operation over the same calls.
+#ifndef ANYWIRE_RUNTIME_OPERATION_OPERATION_H_
+#define ANYWIRE_RUNTIME_OPERATION_OPERATION_H_
+
+namespace anywire {
+
+class Operation {
+ public:
+  // Called once, on any thread, with no lock held; the operation may be destroyed inside. What `ok` means is said where
+  // the operation is started.
+  virtual void Done(bool ok) = 0;
+
+ protected:
+  ~Operation() = default;
+};
+
+}  // namespace anywire
+
+#endif  // ANYWIRE_RUNTIME_OPERATION_OPERATION_H_

@@ -1,0 +1,90 @@
+// A thread with a kj event loop on our own event port: descriptors, alarms and posted functions as plain callbacks, and kj
+// promises for everything that is not hot.
+//
+// kj's stock UnixEventPort allocates per readiness wait and rounds timers up to a millisecond; this one calls a watcher
+// directly, level-triggered, and sleeps with nanosecond timeouts. kj promises made on the loop's thread run as usual.
+#ifndef ANYWIRE_TRANSPORTS_EVENT_LOOP_H_
+#define ANYWIRE_TRANSPORTS_EVENT_LOOP_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <kj/async.h>
+#include <kj/timer.h>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+
+namespace anywire {
+
+using Instant = std::chrono::steady_clock::time_point;
+
+class EventLoop {
+ public:
+  // Starts the thread. `name` shows in debuggers (at most 15 characters).
+  explicit EventLoop(std::string name);
+  // Stops and joins the thread. Watches and alarms must be gone; posted functions that have not run are destroyed
+  // unrun on the loop's thread, as are promises still detached on it. Not to be called on the loop's own thread.
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  // Whether the calling thread is this loop's.
+  bool IsCurrent() const;
+  // The loop whose thread is calling, or null.
+  static EventLoop* Current();
+
+  // ANY THREAD. Runs `function` on the loop's thread, in order of posting. The function must not throw.
+  void Post(absl::AnyInvocable<void()> function);
+  // Posts and waits until it has run. Not on the loop's own thread.
+  void RunAndWait(absl::AnyInvocable<void()> function);
+
+  // A watched descriptor. Embed it in the object that owns the descriptor.
+  class Watch {
+   public:
+    virtual ~Watch() = default;
+    // On the loop's thread, with the epoll(7) events that hold. May add, change and remove any watch, its own too.
+    virtual void OnReady(uint32_t events) = 0;
+  };
+  // ANY THREAD. `events` are EPOLLIN, EPOLLOUT, 0 (EPOLLERR and EPOLLHUP always come unless `events` is 0: then the
+  // descriptor is known but wholly silent). Level-triggered. Add fails with RESOURCE_EXHAUSTED when the kernel says so.
+  absl::Status AddWatch(int fd, uint32_t events, Watch& watch);
+  void ChangeWatch(int fd, uint32_t events, Watch& watch);
+  // LOOP'S THREAD. After it no OnReady comes, not even of events already fetched.
+  void RemoveWatch(int fd, Watch& watch);
+
+  // One settable point in time. Embed it; destroy it on the loop's thread.
+  class Alarm {
+   public:
+    explicit Alarm(EventLoop& loop);
+    virtual ~Alarm();
+    // ANY THREAD. Moves the alarm to `when` (Instant::max(): off), waking the loop only when it would sleep longer.
+    // Cheap when `when` is later than what is set already: see SetNoLaterThan.
+    void Set(Instant when);
+    // ANY THREAD. Sets it to the earlier of `when` and its present time. One atomic load when that changes nothing.
+    void SetNoLaterThan(Instant when);
+    // On the loop's thread, at or soon after the time; the alarm is off then and may be set again.
+    virtual void OnAlarm(Instant now) = 0;
+
+   private:
+    friend class EventLoop;
+    struct State;
+    EventLoop& loop_;
+    std::unique_ptr<State> state_;
+  };
+
+  // LOOP'S THREAD. kj's timer for promises on this loop.
+  kj::Timer& timer();
+  // LOOP'S THREAD. Keeps `promise` running; failures are logged with `what`.
+  void Detach(kj::Promise<void> promise, const char* what);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace anywire
+
+#endif  // ANYWIRE_TRANSPORTS_EVENT_LOOP_H_
