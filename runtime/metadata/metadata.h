@@ -1,8 +1,8 @@
 // Metadata: the named values that travel beside a call's messages.
 //
-// As in gRPC: keys are lower case ([0-9a-z_.-], 1 to 256 bytes); a value is printable ASCII (0x20 to 0x7e) unless its key
-// ends in "-bin", then it is any bytes. A key may occur more than once; order is kept. Keys that begin with "anywire-" or
-// "grpc-" are reserved. Not synchronised.
+// As in gRPC: keys are lower case ([0-9a-z_.-], 1 to 256 bytes); a value is printable ASCII (0x20
+// to 0x7e) unless its key ends in "-bin", then it is any bytes. A key may occur more than once;
+// order is kept. Keys that begin with "anywire-" or "grpc-" are reserved. Not synchronised.
 #ifndef ANYWIRE_RUNTIME_METADATA_METADATA_H_
 #define ANYWIRE_RUNTIME_METADATA_METADATA_H_
 
@@ -25,8 +25,9 @@ class Metadata {
   Metadata() = default;
   Metadata(std::initializer_list<std::pair<absl::string_view, absl::string_view>> entries);
 
-  // Appends. Nothing is checked here, so that building one cannot fail half way: a call that is given metadata which
-  // breaks a rule ends with INVALID_ARGUMENT and the rule's text (see Check) before anything is sent.
+  // Appends. Nothing is checked here, so that building one cannot fail half way: a call that is
+  // given metadata which breaks a rule ends with INVALID_ARGUMENT and the rule's text (see Check)
+  // before anything is sent.
   void Add(absl::string_view key, absl::string_view value);
 
   // The first value of `key`, or none. The view lives until the metadata changes.
@@ -40,7 +41,8 @@ class Metadata {
   std::vector<Entry>::const_iterator end() const { return entries_.end(); }
   void Clear() { entries_.clear(); }
 
-  // Bytes that count against the limit: key and value lengths plus 32 for each entry (RFC 7541, 4.1).
+  // Bytes that count against the limit: key and value lengths plus 32 for each entry (RFC
+  // 7541, 4.1).
   size_t ByteSize() const;
 
   // The first broken rule as INVALID_ARGUMENT, naming the key; OK when all hold.

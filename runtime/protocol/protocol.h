@@ -1,23 +1,27 @@
 // The protocol machine: many calls on one connection, without I/O, clock or threads.
 //
-//   commands (open, send, finish, cancel ...)  ─┐                ┌─> frames, written into a FrameSink
-//   received frames, the time                  ─┴─> Protocol  ───┴─> events, appended to a list; the next wake-up
+//   commands (open, send, finish, cancel ...)  ─┐                ┌─> frames, written into a
+//   FrameSink received frames, the time                  ─┴─> Protocol  ───┴─> events, appended to
+//   a list; the next wake-up
 //
-// `Protocol` is what the runtime sees of any call protocol; `wire_protocol.h` makes ours (runtime/wire/PROTOCOL.md).
-// Another protocol (gRPC over HTTP/2) is another implementation, so nothing here speaks of frames' contents.
+// `Protocol` is what the runtime sees of any call protocol; `wire_protocol.h` makes ours
+// (runtime/wire/PROTOCOL.md). Another protocol (gRPC over HTTP/2) is another implementation, so
+// nothing here speaks of frames' contents.
 //
-// One machine serves one end of one connection, as the client or as the server. It is not synchronised: its owner calls
-// one function at a time. It never calls up, except CallFactory and Payload::write where noted; what happens to calls
-// comes back as events, in the order in which it happened, which the owner hands on after it has left its lock.
+// One machine serves one end of one connection, as the client or as the server. It is not
+// synchronised: its owner calls one function at a time. It never calls up, except CallFactory and
+// Payload::write where noted; what happens to calls comes back as events, in the order in which it
+// happened, which the owner hands on after it has left its lock.
 //
 // A call, seen from above, is a small state machine of its own:
 //
 //   client: Open ─> [Send]* ─> HalfClose        events: InitialMetadata? Message* Finished
 //   server: event Incoming ─> Message* HalfClose    commands: SendInitialMetadata? Send* Finish
 //
-// Each call ends with exactly one Finished event on the client. On the server Finished comes only when the call is over
-// before its handler finished it (cancelled, deadline, connection lost); after it, commands for the call do nothing.
-// Release says that the owner is done with a call, and is due once for every call on either side.
+// Each call ends with exactly one Finished event on the client. On the server Finished comes only
+// when the call is over before its handler finished it (cancelled, deadline, connection lost);
+// after it, commands for the call do nothing. Release says that the owner is done with a call, and
+// is due once for every call on either side.
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_PROTOCOL_H_
 #define ANYWIRE_RUNTIME_PROTOCOL_PROTOCOL_H_
 
@@ -39,41 +43,57 @@ namespace anywire::protocol {
 
 using Instant = std::chrono::steady_clock::time_point;
 
-// Names a call on its machine. Slots are reused, generations make the name unique; a command with a name that is out of
-// date does nothing.
+// Names a call on its machine. Slots are reused, generations make the name unique; a command with a
+// name that is out of date does nothing.
 struct CallId {
   uint32_t slot = 0;
   uint32_t generation = 0;
   friend bool operator==(CallId, CallId) = default;
 };
 
-// What one end accepts. A breach by the peer of a limit that belongs to one call ends that call with the status named; a
-// breach of a connection's rule ends the connection.
+// What one end accepts. A breach by the peer of a limit that belongs to one call ends that call
+// with the status named; a breach of a connection's rule ends the connection.
 struct Limits {
-  size_t max_receive_message_size = 4 << 20;  // bytes; RESOURCE_EXHAUSTED, from the announced size, before memory is spent
-  size_t max_send_message_size = 64 << 20;    // bytes; RESOURCE_EXHAUSTED, not sent
-  size_t max_metadata_size = 16 << 10;        // Metadata::ByteSize of one block; RESOURCE_EXHAUSTED
-  size_t max_metadata_entries = 100;          // RESOURCE_EXHAUSTED
-  uint32_t max_concurrent_calls = 1024;       // server: accepted at once, until Release; further: RESOURCE_EXHAUSTED,
-                                              // not processed. A client waits for a place.
-  size_t max_waiting_calls = 65536;           // client: opened and waiting for a place; RESOURCE_EXHAUSTED, not sent
-  size_t call_window = 256 << 10;             // message bytes of one call that wait for its reader
-  size_t connection_buffer = 16 << 20;        // message bytes of all calls in memory and in flight towards us; raised to
-                                              // four times max_receive_message_size when that is more
-  size_t max_methods = 4096;                  // names the server remembers for a connection; further are sent in full
-  std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(5);   // server: to the client's hello
-  std::chrono::nanoseconds keepalive_time = std::chrono::seconds(20);     // silence, with calls open, before a ping
-  std::chrono::nanoseconds keepalive_timeout = std::chrono::seconds(10);  // from ping to giving up: UNAVAILABLE
+  size_t max_receive_message_size =
+      4 << 20;  // bytes; RESOURCE_EXHAUSTED, from the announced size, before memory is spent
+  size_t max_send_message_size = 64 << 20;  // bytes; RESOURCE_EXHAUSTED, not sent
+  size_t max_metadata_size = 16 << 10;      // Metadata::ByteSize of one block; RESOURCE_EXHAUSTED
+  size_t max_metadata_entries = 100;        // RESOURCE_EXHAUSTED
+  // Server: calls accepted at once. A call counts until Finish or Release. A client waits for a
+  // place. Since a cancelled call ends on the wire at once while its handler may still run, as many
+  // cancelled calls again may be unfinished; past that, and for a client that opens too many,
+  // RESOURCE_EXHAUSTED, not processed. At most 65,535.
+  uint32_t max_concurrent_calls = 1024;
+  size_t max_waiting_calls =
+      65536;  // client: opened and waiting for a place; RESOURCE_EXHAUSTED, not sent
+  // Message bytes of one call that wait for its reader; a message also counts 64 bytes for itself.
+  // At least 16 KiB.
+  size_t call_window = 256 << 10;
+  // Message bytes of all calls in memory and in flight towards us. Raised to 256 KiB, to four times
+  // max_receive_message_size and to four times call_window where those are more. Half of it is for
+  // messages of up to half a call window: so many calls may have readers that never read before
+  // others are held up, by default 30.
+  size_t connection_buffer = 16 << 20;
+  size_t max_methods =
+      4096;  // names the server remembers for a connection; further are sent in full
+  std::chrono::nanoseconds handshake_timeout =
+      std::chrono::seconds(5);  // server: to the client's hello
+  std::chrono::nanoseconds keepalive_time =
+      std::chrono::seconds(20);  // silence, with calls open, before a ping
+  std::chrono::nanoseconds keepalive_timeout =
+      std::chrono::seconds(10);  // from ping to giving up: UNAVAILABLE
 };
 
-// A message to send. `write` fills exactly `size` bytes and is called at most once, before the command returns.
+// A message to send. `write` fills exactly `size` bytes and is called at most once, before the
+// command returns.
 struct Payload {
   size_t size = 0;
   const void* object = nullptr;
   void (*write)(const void* object, uint8_t* to, size_t size) = nullptr;
 };
 
-// A received message. Either a view into the received frames (as long as they live) or memory of its own.
+// A received message. Either a view into the received frames (as long as they live) or memory of
+// its own.
 struct ReceivedMessage {
   absl::Span<const uint8_t> bytes;
   std::unique_ptr<uint8_t[]> owned;  // set: `bytes` points here
@@ -87,15 +107,17 @@ struct Final {
   Metadata trailing;
 };
 
-// Something happened to a call. One event may say several things; they happened in the order of the bits.
+// Something happened to a call. One event may say several things; they happened in the order of the
+// bits.
 struct Event {
   enum Bits : uint8_t {
-    kIncoming = 1,          // server: a new call; `rest` has its metadata, `deadline` its deadline
-    kInitialMetadata = 2,   // client: in `rest`
-    kMessage = 4,           // `message`
-    kHalfClose = 8,         // server: the client sends no more messages
-    kWritable = 16,         // the message of a Send that returned kQueued has left; Send again
-    kFinished = 32,         // client: the one end. server: over early. `final`; null means OK without trailers (client)
+    kIncoming = 1,         // server: a new call; `rest` has its metadata, `deadline` its deadline
+    kInitialMetadata = 2,  // client: in `rest`
+    kMessage = 4,          // `message`
+    kHalfClose = 8,        // server: the client sends no more messages
+    kWritable = 16,        // the message of a Send that returned kQueued has left; Send again
+    kFinished = 32,  // client: the one end. server: over early. `final`; null means OK without
+                     // trailers (client)
   };
   uint8_t bits = 0;
   CallId call;
@@ -110,15 +132,17 @@ struct Event {
 class CallFactory {
  public:
   virtual ~CallFactory() = default;
-  // The method with this full name ("package.Service/Method"), or null when there is none (the machine then answers
-  // UNIMPLEMENTED). Asked once for a name and connection; the answer is handed to NewCall. Must not call the machine.
+  // The method with this full name ("package.Service/Method"; any bytes, from the peer), or null
+  // when there is none (the machine then answers UNIMPLEMENTED). Asked whenever a name comes in
+  // full: for the first calls of a method on a connection. The same answer for the same name each
+  // time; it is handed to NewCall. Must not call the machine.
   virtual const void* FindMethod(absl::string_view full_name) = 0;
   // The tag for a new call. Must not call the machine.
   virtual void* NewCall(CallId call, const void* method) = 0;
 };
 
-// A method as a client names it. `index` is small, dense and the same for every use of the name in the process; the
-// machine keeps a table by it.
+// A method as a client names it. `index` is small, dense and the same for every use of the name in
+// the process; the machine keeps a table by it.
 struct MethodName {
   absl::string_view full_name;  // "package.Service/Method"; outlives the machine
   uint32_t index = 0;
@@ -126,8 +150,11 @@ struct MethodName {
 
 enum class SendResult {
   kSent,    // the whole message has been written to the sink; Send again at will
-  kQueued,  // the machine holds it; kWritable follows; Send before that is a mistake of the caller (kOver)
+  kQueued,  // the machine holds it; kWritable follows; Send before that is a mistake of the caller
+            // (kOver)
   kOver,    // the call takes no more messages: finished, half-closed, cancelled or unknown
+  kTooLarge,  // above max_send_message_size: nothing happened. Its caller ends the call, with
+              // RESOURCE_EXHAUSTED
 };
 
 class Protocol {
@@ -136,58 +163,83 @@ class Protocol {
 
   using Events = std::vector<Event>;
 
-  // ---- client commands ------------------------------------------------------------------------------------------
+  // ---- client commands
+  // ------------------------------------------------------------------------------------------
   struct OpenRequest {
     void* tag = nullptr;
     MethodName method;
     Instant deadline = Instant::max();
     const Metadata* metadata = nullptr;  // null: none; copied
-    const Payload* message = nullptr;    // the first message, if it is known; a unary call is one frame
-    bool half_close = false;             // no more messages follow
+    const Payload* message =
+        nullptr;              // the first message, if it is known; a unary call is one frame
+    bool half_close = false;  // no more messages follow
   };
-  // Begins a call. An error means that there is no call (nothing to Release) and carries Delivery::kNotSent:
-  // INVALID_ARGUMENT (metadata), RESOURCE_EXHAUSTED (a limit), UNAVAILABLE (the connection is ending, DEADLINE_EXCEEDED.
-  // With `message`, `queued` is set when the machine keeps it and kWritable will follow.
+  // Begins a call. An error means that there is no call (nothing to Release) and carries
+  // Delivery::kNotSent: INVALID_ARGUMENT (metadata), RESOURCE_EXHAUSTED (a limit), UNAVAILABLE (the
+  // connection is ending), DEADLINE_EXCEEDED. With `message`, `queued` is set when the machine
+  // keeps it and kWritable will follow.
   virtual absl::StatusOr<CallId> Open(const OpenRequest& request, Instant now, bool* queued) = 0;
   virtual void HalfClose(CallId call) = 0;
-  // Ends the call now, with the status as its Finished event (if it had none yet); the peer is told.
+  // Ends the call now, with the status as its Finished event (if it had none yet); the peer is
+  // told.
   virtual void Cancel(CallId call, absl::Status status, Events& events) = 0;
 
-  // ---- server commands ------------------------------------------------------------------------------------------
-  // At most once and before the first Send; the metadata is written together with the first message or the finish if
-  // that follows at once. INVALID_ARGUMENT or RESOURCE_EXHAUSTED leave the call as it was.
+  // ---- server commands
+  // ------------------------------------------------------------------------------------------ At
+  // most once and before the first Send; the metadata is written together with the first message or
+  // the finish if that follows at once. INVALID_ARGUMENT or RESOURCE_EXHAUSTED leave the call as it
+  // was.
   virtual absl::Status SendInitialMetadata(CallId call, const Metadata& metadata) = 0;
-  // Ends the call. With `message` (a last message, or the reply) a unary success is one frame. A message that cannot be
-  // sent for its size makes the call RESOURCE_EXHAUSTED; metadata that breaks the rules makes it INTERNAL.
-  virtual void Finish(CallId call, const absl::Status& status, const Metadata* trailing, const Payload* message) = 0;
-  // No new calls from now on: they are refused as UNAVAILABLE, not processed, and the client is told to go elsewhere.
+  // Ends the call, after the messages sent before (a queued one too). With `message` (a last
+  // message, or the reply) a unary success is one frame; only with an OK status. A message that
+  // cannot be sent for its size makes the call RESOURCE_EXHAUSTED; metadata that breaks the rules
+  // makes it INTERNAL. Of the status, the text is cut at 16 KiB, and payloads beyond 16 or beyond
+  // 32 KiB in all are left out.
+  virtual void Finish(CallId call, const absl::Status& status, const Metadata* trailing,
+                      const Payload* message) = 0;
+  // No new calls from now on: they are refused as UNAVAILABLE, not processed, and the client is
+  // told to go elsewhere.
   virtual void Drain() = 0;
 
-  // ---- both -----------------------------------------------------------------------------------------------------
+  // ---- both
+  // -----------------------------------------------------------------------------------------------------
   virtual SendResult Send(CallId call, const Payload& message) = 0;
-  // The reader is ready for another message: `bytes` of those delivered are out of our memory and may be sent again.
-  // Messages delivered together with the end of their direction need none.
+  // The reader has taken one message, of `bytes` bytes: its memory may be filled again. Once for
+  // each message delivered (an empty one too, since each counts 64 bytes beside its own), in their
+  // order; not needed, and without effect, for the message delivered together with the end of its
+  // direction (kHalfClose, kFinished) and after Release.
   virtual void Consumed(CallId call, size_t bytes) = 0;
-  // The owner has forgotten the call: its tag appears in no later event. A call that is not over is cancelled.
+  // The owner has forgotten the call: its tag appears in no later event. A call that is not over
+  // (client: no Finished event yet; server: no Finish) is cancelled. What Finish left to send is
+  // still sent.
   virtual void Release(CallId call, Events& events) = 0;
 
-  // ---- the connection -------------------------------------------------------------------------------------------
-  // Frames in the order received. An error is the peer's breach of the protocol: the calls have been ended in `events`;
-  // write what Pump still gives (a goodbye that names the reason), then abort the connection.
-  virtual absl::Status OnFrames(absl::Span<const ReceivedFrame> frames, Instant now, Events& events) = 0;
+  // ---- the connection
+  // -------------------------------------------------------------------------------------------
+  // Frames in the order received. An error is the end of the connection: the peer's breach of the
+  // protocol (DATA_LOSS), its goodbye (UNAVAILABLE), a version or feature that does not match
+  // (FAILED_PRECONDITION). The calls have been ended in `events`; write what Pump still gives (a
+  // goodbye that names the reason), then abort the connection.
+  virtual absl::Status OnFrames(absl::Span<const ReceivedFrame> frames, Instant now,
+                                Events& events) = 0;
   // The time has come that NextWakeup named (or any other time). An error as above.
   virtual absl::Status OnTime(Instant now, Events& events) = 0;
   // The connection is gone: every call ends.
   virtual void OnConnectionLost(const absl::Status& why, Events& events) = 0;
-  // Writes what waits to be sent, fairly among calls, as far as the sink has room. Commands write at once where nothing
-  // is ahead of them; Pump is for the rest: call it after commands and input whenever wants_pump(), and when the sink has
-  // room again.
+  // Writes what waits to be sent, fairly among calls, as far as the sink has room. Commands write
+  // at once where nothing is ahead of them; Pump is for the rest: call it after commands and input
+  // whenever wants_pump(), and when the sink has room again. wants_pump() stays true after a Pump
+  // that ran out of room.
   virtual void Pump(Instant now, Events& events) = 0;
   virtual bool wants_pump() const = 0;
 
-  // When OnTime is due; Instant::max(): never. Never earlier than it need be by more than a millisecond or so.
+  // When OnTime is due; Instant::max(): never. Deadlines are kept to about a millisecond, never
+  // early. The instant may turn out to have no work any more (the call that had this deadline is
+  // over); OnTime then does nothing but find the next.
   virtual Instant NextWakeup() const = 0;
-  // The calls that are not released, and of them the ones not over.
+  // The calls that are not released or still have something to send; and of them the ones not over
+  // (client: no Finished event yet; server: no Finish, or Finish not yet written). A draining
+  // server may go when open_call_count() is 0.
   virtual size_t call_count() const = 0;
   virtual size_t open_call_count() const = 0;
   // Client: the server drains; open no further calls here. Calls that are open go on.

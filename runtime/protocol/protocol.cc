@@ -1,0 +1,14 @@
+#include "runtime/protocol/protocol.h"
+
+#include <cstring>
+
+namespace anywire::protocol {
+
+void ReceivedMessage::Own() {
+  if (owned != nullptr || bytes.empty()) return;
+  owned.reset(new uint8_t[bytes.size()]);
+  std::memcpy(owned.get(), bytes.data(), bytes.size());
+  bytes = absl::MakeConstSpan(owned.get(), bytes.size());
+}
+
+}  // namespace anywire::protocol
