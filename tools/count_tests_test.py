@@ -94,7 +94,7 @@ class CountTest(unittest.TestCase):
         self.assertEqual(self.counts([self.result("//a", "PASSED", ALL_PASSED)], 37), (2, 1, 0))
 
     def test_nothing_ran(self):
-        self.assertEqual(self.counts([]), (0, 0, 0))
+        self.assertEqual(self.counts([self.completed("//a", True)], count_tests.NO_TESTS), (0, 0, 0))
 
 
 if __name__ == "__main__":
