@@ -1,18 +1,20 @@
-// A thread with a kj event loop on our own event port: descriptors, alarms and posted functions as plain callbacks, and kj
-// promises for everything that is not hot.
+// A thread with a kj event loop on our own event port: descriptors, alarms and posted functions as
+// plain callbacks, and kj promises for everything that is not hot.
 //
-// kj's stock UnixEventPort allocates per readiness wait and rounds timers up to a millisecond; this one calls a watcher
-// directly, level-triggered, and sleeps with nanosecond timeouts. kj promises made on the loop's thread run as usual.
+// kj's stock UnixEventPort allocates per readiness wait and rounds timers up to a millisecond; this
+// one calls a watcher directly, level-triggered, and sleeps with nanosecond timeouts. kj promises
+// made on the loop's thread run as usual.
 #ifndef ANYWIRE_TRANSPORTS_EVENT_LOOP_H_
 #define ANYWIRE_TRANSPORTS_EVENT_LOOP_H_
 
+#include <kj/async.h>
+#include <kj/timer.h>
+
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
-
-#include <kj/async.h>
-#include <kj/timer.h>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -25,8 +27,9 @@ class EventLoop {
  public:
   // Starts the thread. `name` shows in debuggers (at most 15 characters).
   explicit EventLoop(std::string name);
-  // Stops and joins the thread. Watches and alarms must be gone; posted functions that have not run are destroyed
-  // unrun on the loop's thread, as are promises still detached on it. Not to be called on the loop's own thread.
+  // Stops and joins the thread. Watches and alarms must be gone; posted functions that have not run
+  // are destroyed unrun on the loop's thread, as are promises still detached on it. Not to be
+  // called on the loop's own thread.
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
@@ -36,7 +39,8 @@ class EventLoop {
   // The loop whose thread is calling, or null.
   static EventLoop* Current();
 
-  // ANY THREAD. Runs `function` on the loop's thread, in order of posting. The function must not throw.
+  // ANY THREAD. Runs `function` on the loop's thread, in order of posting. The function must not
+  // throw.
   void Post(absl::AnyInvocable<void()> function);
   // Posts and waits until it has run. Not on the loop's own thread.
   void RunAndWait(absl::AnyInvocable<void()> function);
@@ -45,14 +49,23 @@ class EventLoop {
   class Watch {
    public:
     virtual ~Watch() = default;
-    // On the loop's thread, with the epoll(7) events that hold. May add, change and remove any watch, its own too.
+    // On the loop's thread, with the epoll(7) events that hold. May add, change and remove any
+    // watch, its own too.
     virtual void OnReady(uint32_t events) = 0;
+
+   private:
+    friend class EventLoop;
+    std::atomic<uint32_t> events_{0};  // as asked for; what the kernel reports beyond it is dropped
   };
-  // ANY THREAD. `events` are EPOLLIN, EPOLLOUT, 0 (EPOLLERR and EPOLLHUP always come unless `events` is 0: then the
-  // descriptor is known but wholly silent). Level-triggered. Add fails with RESOURCE_EXHAUSTED when the kernel says so.
+  // ANY THREAD, one at a time for one watch. `events` are EPOLLIN, EPOLLOUT, 0 (EPOLLERR and
+  // EPOLLHUP always come unless `events` is 0: then the descriptor is known but wholly silent).
+  // Level-triggered. Add fails with RESOURCE_EXHAUSTED when the kernel says so; then the watch
+  // counts as not added. A change holds at once, except that one OnReady already on its way may
+  // still come.
   absl::Status AddWatch(int fd, uint32_t events, Watch& watch);
   void ChangeWatch(int fd, uint32_t events, Watch& watch);
-  // LOOP'S THREAD. After it no OnReady comes, not even of events already fetched.
+  // LOOP'S THREAD, before the descriptor is closed. After it no OnReady comes, not even of events
+  // already fetched.
   void RemoveWatch(int fd, Watch& watch);
 
   // One settable point in time. Embed it; destroy it on the loop's thread.
@@ -60,10 +73,11 @@ class EventLoop {
    public:
     explicit Alarm(EventLoop& loop);
     virtual ~Alarm();
-    // ANY THREAD. Moves the alarm to `when` (Instant::max(): off), waking the loop only when it would sleep longer.
-    // Cheap when `when` is later than what is set already: see SetNoLaterThan.
+    // ANY THREAD. Moves the alarm to `when` (Instant::max(): off), waking the loop only when it
+    // would sleep longer. Without a lock when `when` is later than what is set already.
     void Set(Instant when);
-    // ANY THREAD. Sets it to the earlier of `when` and its present time. One atomic load when that changes nothing.
+    // ANY THREAD. Sets it to the earlier of `when` and its present time. One atomic load when that
+    // changes nothing.
     void SetNoLaterThan(Instant when);
     // On the loop's thread, at or soon after the time; the alarm is off then and may be set again.
     virtual void OnAlarm(Instant now) = 0;

@@ -1,8 +1,8 @@
 // The unit that travels: a frame is a run of bytes that belongs to one stream.
 //
-// Streams are numbered by the protocol above (stream 0 is the connection's own, the others are calls). A transport
-// carries the number beside the bytes and gives both back on the other side; what it promises about order is stated in
-// transport.h.
+// Streams are numbered by the protocol above (stream 0 is the connection's own, the others are
+// calls). A transport carries the number beside the bytes and gives both back on the other side;
+// what it promises about order is stated in transport.h.
 #ifndef ANYWIRE_TRANSPORTS_FRAME_H_
 #define ANYWIRE_TRANSPORTS_FRAME_H_
 
@@ -13,8 +13,8 @@
 
 namespace anywire {
 
-// A frame that has been received. `bytes` is a view into memory of the connection; see Connection::Receive for how long
-// it lives.
+// A frame that has been received. `bytes` is a view into memory of the connection; see
+// Connection::Receive for how long it lives.
 struct ReceivedFrame {
   uint64_t stream = 0;
   absl::Span<const uint8_t> bytes;
@@ -25,9 +25,10 @@ class FrameSink {
  public:
   virtual ~FrameSink() = default;
 
-  // Gives `size` writable bytes for the next frame of `stream`, or a span with a null data() when there is no room now.
-  // The frame counts as filled by the next call of any sending function. `size` is at least 1 and at most the sink's
-  // largest frame. The bytes are uninitialised, contiguous and the sink's.
+  // Gives `size` writable bytes for the next frame of `stream`, or a span with a null data() when
+  // there is no room now. The frame counts as filled by the next call of any sending function.
+  // `size` is at least 1 and at most the sink's largest frame. The bytes are uninitialised,
+  // contiguous and the sink's.
   virtual absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size) = 0;
 };
 

@@ -19,14 +19,16 @@ class TransportRegistry {
   TransportRegistry(TransportRegistry&&) = default;
   TransportRegistry& operator=(TransportRegistry&&) = default;
 
-  // ALREADY_EXISTS for a scheme that is taken, INVALID_ARGUMENT for a scheme that is no URI scheme (RFC 3986, 3.1).
+  // ALREADY_EXISTS for a scheme that is taken, INVALID_ARGUMENT for a scheme that is no URI scheme
+  // (RFC 3986, 3.1).
   absl::Status Register(std::unique_ptr<Transport> transport);
 
-  // Splits "scheme://address", finds the transport and checks the address. INVALID_ARGUMENT names what is wrong and lists
-  // the known schemes.
+  // Splits "scheme:address" or "scheme://address", which mean the same, finds the transport and
+  // checks the address. The scheme's letters may be of either case. INVALID_ARGUMENT says what is
+  // wrong and, for a scheme, lists the known ones.
   struct Target {
-    Transport* transport;
-    std::string address;  // the part after "://"
+    Transport* transport = nullptr;  // the registry's
+    std::string address;             // the part after "scheme:" and, where there is one, "//"
   };
   absl::StatusOr<Target> Resolve(absl::string_view uri) const;
 

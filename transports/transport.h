@@ -1,30 +1,41 @@
 // THE SEAM: what a transport is to the rest of anywire.
 //
-// A Transport turns addresses into Connections, by connecting and by listening. A Connection moves whole frames, each of
-// one stream, both ways. The runtime above knows nothing of sockets; a transport knows nothing of methods, calls or
-// deadlines. `transports/inproc` is the reference: read it first and copy its shape. `transports/README.md` says how to
-// add one; `tests/conformance` says when it is right.
+// A Transport turns addresses into Connections, by connecting and by listening. A Connection moves
+// whole frames, each of one stream, both ways. The runtime above knows nothing of sockets; a
+// transport knows nothing of methods, calls or deadlines. `transports/inproc` is the reference:
+// read it first and copy its shape. `transports/README.md` says how to add one; `tests/conformance`
+// says when it is right.
 //
-// What a connection promises: frames of one stream arrive in the order sent, each exactly once and unchanged, or the
-// connection fails. Between streams a transport may reorder (`ConnectionInfo::ordered_across_streams` says whether it
-// does). It never delivers a part of a frame.
+// What a connection promises: frames of one stream arrive in the order sent, each exactly once and
+// unchanged, or the connection fails. Between streams a transport may reorder
+// (`ConnectionInfo::ordered_across_streams` says whether it does). It never delivers a part of a
+// frame.
 //
-// Threads. Everything on an EventLoop thread: Transport::Connect and Listen, Listener's functions, destruction of all of
-// these, and destruction of a Connection. A started Connection is driven by any threads, under these rules, which its
-// owner keeps:
+// Threads. On an EventLoop's thread: Transport::Connect and Listen, Listener's functions and the
+// destruction of all of these. A Connection that has been started is destroyed on its own loop's
+// thread, one that has not on any loop's. A started Connection is driven by any threads, under
+// these rules, which its owner keeps:
 //   * NewFrame and Publish are one at a time with each other.
-//   * Transmit is one at a time with itself, and may run beside anything else.
-//   * Receive is one at a time with itself, and may run beside anything else.
+//   * Transmit is one at a time with itself, and may run beside NewFrame, Publish, Receive and
+//   ReleaseFrames.
+//   * Receive and ReleaseFrames are one at a time with each other, and may run beside anything
+//   else.
 //   * WatchReadable, Abort and info may be called by any thread at any time.
-// No function of Connection except Transmit calls Events before it returns, so a lock may be held around it; hold none
-// that the Events functions take around Transmit.
+//   * Destruction is beside nothing: no function is running, and it does not happen inside the
+//   connection's own Events.
+//     It waits for an Events call that is under way on another thread, so hold no lock that Events
+//     takes.
+// No function of Connection except Transmit calls Events before it returns, so a lock may be held
+// around it; hold none that the Events functions take around Transmit.
 //
-// Errors are absl::Status: UNAVAILABLE for a peer or a path that is gone (the text says which and why), INVALID_ARGUMENT
-// for an address that cannot be meant, PERMISSION_DENIED, RESOURCE_EXHAUSTED for descriptors and memory, DATA_LOSS for
-// bytes of the peer that break the transport's own rules. kj exceptions do not cross this interface.
+// Errors are absl::Status: UNAVAILABLE for a peer or a path that is gone (the text says which and
+// why), INVALID_ARGUMENT for an address that cannot be meant, PERMISSION_DENIED, RESOURCE_EXHAUSTED
+// for descriptors and memory, DATA_LOSS for bytes of the peer that break the transport's own rules.
+// kj exceptions do not cross this interface.
 #ifndef ANYWIRE_TRANSPORTS_TRANSPORT_H_
 #define ANYWIRE_TRANSPORTS_TRANSPORT_H_
 
+#include <kj/async.h>
 #include <sys/types.h>
 
 #include <chrono>
@@ -35,8 +46,6 @@
 #include <optional>
 #include <string>
 
-#include <kj/async.h>
-
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -46,7 +55,8 @@
 
 namespace anywire {
 
-// Who is at the other end, as far as the operating system (later: TLS) vouches for it. Never taken from the peer's bytes.
+// Who is at the other end, as far as the operating system (later: TLS) vouches for it. Never taken
+// from the peer's bytes.
 struct PeerIdentity {
   struct Credentials {
     uid_t uid = 0;
@@ -58,108 +68,130 @@ struct PeerIdentity {
 
 // What is known of a connection from its start to its end; constant.
 struct ConnectionInfo {
-  std::string local_address;   // as a URI of the scheme, e.g. "tcp://127.0.0.1:4000"; "" where a side has none
+  std::string local_address;  // as a URI of the scheme, e.g. "tcp://127.0.0.1:4000"; "" where a
+                              // side has none
   std::string remote_address;
   PeerIdentity peer;
-  size_t max_frame_size = 0;  // largest frame NewFrame gives and Receive delivers, in bytes; at least 1,024
+  size_t max_frame_size =
+      0;  // largest frame NewFrame gives and Receive delivers, in bytes; at least 1,024
   bool ordered_across_streams = false;
   bool host_private = false;  // no other host can read or write what travels here
+  // A thread that waits in Receive costs less for each frame than watching does (as with a socket, where it saves the
+  // question which descriptor is ready).
+  bool waiting_is_cheaper = false;
 };
 
 // One connection. Made by Transport::Connect or Listener::Accept; owned by whoever asked.
 class Connection : public FrameSink {
  public:
-  // The upward calls. They may come on any thread, also from inside Transmit of either end (a transport inside the
-  // process delivers synchronously), but none comes before Start or after the destructor began, and never two of the
-  // same function at once.
+  // The upward calls. They may come on any thread, also from inside Transmit of either end (a
+  // transport inside the process delivers synchronously), but none comes before Start or after the
+  // destructor began, and never two of the same function at once.
   class Events {
    public:
     virtual ~Events() = default;
-    // Receive has something to give: frames or the end. Repeats while that holds and watching is on (level-triggered);
-    // an implementation may call it without cause.
+    // Receive has something to give: frames or the end. Repeats while that holds and watching is on
+    // (level-triggered); an implementation may call it without cause.
     virtual void OnReadable() = 0;
-    // After NewFrame found no room, or Transmit left bytes unsent: there is room, call Transmit again.
+    // Once after NewFrame found no room, or Transmit left bytes unsent: there is room, or sending
+    // has failed; call Transmit again. May come from inside the very Transmit that made the room,
+    // and without cause.
     virtual void OnWritable() = 0;
   };
 
   ~Connection() override = default;
 
-  // Called once, before any other function but info(). `events` outlives the connection. Watching starts off.
+  // Called once, on any thread, before any other function but info(). `events` outlives the
+  // connection. Watching starts off.
   virtual void Start(Events& events) = 0;
 
-  // SENDING. NewFrame (see FrameSink) gives a frame to fill, Publish makes all frames filled so far ready to travel and
-  // Transmit moves them. The two are apart so that many threads may fill frames under one lock while one of them is in a
-  // system call without it. Publish returns true when Transmit has something to do.
+  // SENDING. NewFrame (see FrameSink) gives a frame to fill, Publish makes all frames filled so far
+  // ready to travel and Transmit moves them. The two are apart so that many threads may fill frames
+  // under one lock while one of them is in a system call without it. Publish returns true when
+  // Transmit has something to do.
   //
-  // NewFrame refuses (null) when as many bytes wait as the transport is willing to hold, so no sender can make it grow
-  // without bound. One frame always fits when nothing waits.
+  // NewFrame refuses (null) when as many bytes wait as the transport is willing to hold, so no
+  // sender can make it grow without bound. One frame always fits when nothing waits. On a
+  // connection that has failed frames go nowhere, and Transmit says why.
   virtual bool Publish() = 0;
 
-  // Sends published frames as far as the other side takes them without waiting. OK also when some are left; then
-  // OnWritable comes later. An error is final and the same for every later call; frames in flight may or may not have
-  // arrived.
+  // Sends what was published before the call, as far as the other side takes it without waiting. OK
+  // also when some is left; then OnWritable comes later. What is published while it runs may need
+  // another Transmit, as that Publish said. An error is final and the same for every later call;
+  // frames in flight may or may not have arrived.
   virtual absl::Status Transmit() = 0;
 
-  // RECEIVING. Returns what has arrived: one or more frames, or none when `wait_until` passes first (a time in the past:
-  // does not wait; time_point::max(): waits without limit). The views live until the next Receive or ReleaseFrames,
-  // whichever is first. Frames already received are given before an error. An error is final: UNAVAILABLE "closed by
-  // peer" after the peer's Finish or death.
+  // RECEIVING. Returns what has arrived: one or more frames, or none when `wait_until` passes first
+  // (a time in the past: does not wait; time_point::max(): waits without limit). The views live
+  // until the next Receive or ReleaseFrames, whichever is first, and ReleaseFrames may be called by
+  // another thread than Receive. Frames that came before an error of the peer are given before it.
+  // An error is final: UNAVAILABLE "closed by peer" after the peer's Abort or death.
   //
-  // A waiting Receive returns early, with an error, when Abort is called. While a thread waits in it, watching must be
-  // off.
+  // A waiting Receive returns early, with an error, when Abort is called. While a thread waits in
+  // it, watching must be off.
   virtual absl::StatusOr<absl::Span<const ReceivedFrame>> Receive(
       std::chrono::steady_clock::time_point wait_until) = 0;
 
-  // Gives back the frames of the last Receive. Owners call it when they stop receiving for a while; not calling Receive
-  // is back-pressure to the peer.
+  // Gives back the frames of the last Receive. Owners call it when they stop receiving for a while;
+  // not calling Receive is back-pressure to the peer.
   virtual void ReleaseFrames() = 0;
 
-  // Whether OnReadable is wanted. Takes effect at once, except that one call already on its way may still come.
+  // Whether OnReadable is wanted. Takes effect at once, except that one call already on its way may
+  // still come.
   virtual void WatchReadable(bool on) = 0;
 
-  // ENDING. Abort ends both directions at once: frames not yet transmitted are dropped, the peer sees the end, a waiting
-  // Receive returns. Whoever wants a goodbye sends it as a frame and transmits it before. May be called twice.
+  // ENDING. Abort ends both directions at once: frames not yet transmitted are dropped, the peer
+  // sees the end, a waiting Receive returns, and every later Receive and Transmit here is
+  // UNAVAILABLE. Whoever wants a goodbye sends it as a frame and transmits it before. May be called
+  // twice.
   virtual void Abort() = 0;
 
   virtual const ConnectionInfo& info() const = 0;
 };
 
-// An open listening address. Destroying it stops listening and gives the address back (a socket file is removed).
+// An open listening address. Destroying it stops listening and gives the address back (a socket
+// file is removed).
 class Listener {
  public:
   virtual ~Listener() = default;
-  // The next connection. Failures that concern one peer, or that pass (descriptors are used up), are dealt with inside,
-  // with a pause where needed, and never end the listener. One Accept at a time; dropping the promise is allowed.
+  // The next connection. Failures that concern one peer, or that pass (descriptors are used up),
+  // are dealt with inside, with a pause where needed, and never end the listener. One Accept at a
+  // time; dropping the promise is allowed, and loses no connection that was not yet given.
+  // UNAVAILABLE once the listener is destroyed.
   virtual kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Accept() = 0;
   // The address in full, with what the system chose: the port of "tcp://127.0.0.1:0".
   virtual const std::string& address() const = 0;
 };
 
-// How one URI scheme is spoken. Stateless apart from what it is constructed with; one object serves all loops.
+// How one URI scheme is spoken. One object serves all loops and threads, and outlives what it made.
 class Transport {
  public:
   virtual ~Transport() = default;
 
-  // The part before "://", lower case: "tcp".
+  // The part before ':', lower case: "tcp".
   virtual absl::string_view scheme() const = 0;
 
-  // Whether `address` (the part after "://") is well formed; no I/O. The error says what is wrong and what is allowed.
+  // Whether `address` (the part after "scheme:" and, where there is one, "//") is well formed; no
+  // I/O. The error says what is wrong and what is allowed.
   virtual absl::Status CheckAddress(absl::string_view address) const = 0;
 
-  // Connects. The connection uses `loop` for its readiness; call on that loop's thread. The caller bounds the time by
-  // dropping the promise, which abandons the attempt.
-  virtual kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(EventLoop& loop,
-                                                                           absl::string_view address) = 0;
+  // Connects. The connection uses `loop` for its readiness; call on that loop's thread. The caller
+  // bounds the time by dropping the promise, which abandons the attempt.
+  virtual kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(
+      EventLoop& loop, absl::string_view address) = 0;
 
-  // Listens; accepted connections use the loop that `next_loop` names for each. The listener itself lives on `loop`.
+  // Listens; accepted connections use the loop that `next_loop` names for each. The listener itself
+  // lives on `loop`.
   struct ListenOptions {
     std::function<EventLoop&()> next_loop;  // empty: always `loop`
   };
-  virtual absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop& loop, absl::string_view address,
+  virtual absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop& loop,
+                                                           absl::string_view address,
                                                            const ListenOptions& options) = 0;
 
-  // An address nobody uses, on which Listen succeeds; tests and demos run on every registered transport by it.
-  // `scratch_dir` is an existing folder for transports that need a file.
+  // An address nobody uses, on which Listen succeeds; tests and demos run on every registered
+  // transport by it. Connect to what Listener::address() then says. `scratch_dir` is an existing
+  // folder for transports that need a file.
   virtual std::string FreshAddress(absl::string_view scratch_dir) = 0;
 };
 

@@ -1,0 +1,434 @@
+#include "anywire/event_loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/btree_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+
+namespace anywire {
+namespace {
+
+// Between how many kj events in a row the descriptors are looked at, so that a busy promise chain
+// does not starve them.
+constexpr unsigned kEventsBetweenPolls = 32;
+constexpr int kEventsPerFetch = 64;
+// Silent, and yet known to the kernel: without EPOLLET it would report EPOLLHUP for ever.
+constexpr uint32_t kSilent = EPOLLET;
+
+thread_local EventLoop* current_loop = nullptr;
+
+int64_t Nanoseconds(Instant when) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(when.time_since_epoch()).count();
+}
+
+constexpr int64_t kNever = INT64_MAX;
+
+kj::TimePoint ToKj(Instant when) {
+  return kj::origin<kj::TimePoint>() + Nanoseconds(when) * kj::NANOSECONDS;
+}
+
+int64_t FromKj(kj::TimePoint when) {
+  return (when - kj::origin<kj::TimePoint>()) / kj::NANOSECONDS;
+}
+
+// For what can only fail by a mistake of ours, or where a program without descriptors cannot go on.
+[[noreturn]] void Die(const char* what, const char* why) {
+  std::fprintf(stderr, "anywire: event loop: %s: %s\n", what, why);
+  std::abort();
+}
+
+int OrDie(int result, const char* what) {
+  if (result < 0) Die(what, strerrordesc_np(errno));
+  return result;
+}
+
+// Waits with nanosecond timeouts (negative: without limit), on old kernels by a second system call.
+int EpollWait(int epoll_fd, epoll_event* events, int capacity, int64_t timeout_ns) {
+  static std::atomic<bool> have_pwait2{true};
+  if (timeout_ns == 0) return epoll_wait(epoll_fd, events, capacity, 0);
+  if (timeout_ns < 0) return epoll_wait(epoll_fd, events, capacity, -1);
+  timespec timeout;
+  timeout.tv_sec = timeout_ns / 1'000'000'000;
+  timeout.tv_nsec = timeout_ns % 1'000'000'000;
+  if (have_pwait2.load(std::memory_order_relaxed)) {
+    int count = epoll_pwait2(epoll_fd, events, capacity, &timeout, nullptr);
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+    have_pwait2.store(false, std::memory_order_relaxed);
+  }
+  pollfd readable = {epoll_fd, POLLIN, 0};
+  int ready = ppoll(&readable, 1, &timeout, nullptr);
+  return ready > 0 ? epoll_wait(epoll_fd, events, capacity, 0) : ready;
+}
+
+}  // namespace
+
+// `when` is what has been asked for and may be moved to a later time, or off, without the lock. The
+// queue has the alarm at `queued_at`, which is never later than `when` unless that is kNever; the
+// loop looks at `when` once that time has come.
+struct EventLoop::Alarm::State {
+  explicit State(Alarm* alarm) : alarm(alarm) {}
+
+  Alarm* const alarm;
+  std::atomic<int64_t> when{kNever};
+  bool queued = false;         // guarded by Impl::mutex_
+  int64_t queued_at = kNever;  // guarded by Impl::mutex_
+};
+
+class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHandler {
+ public:
+  Impl(EventLoop& owner, std::string name)
+      : owner_(owner),
+        epoll_fd_(OrDie(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+        wake_fd_(OrDie(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
+        timer_(ToKj(std::chrono::steady_clock::now())) {
+    // Edge-triggered, so that it need never be read.
+    epoll_event event = {};
+    event.events = EPOLLIN | EPOLLET;
+    OrDie(epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event), "epoll_ctl");
+
+    // Signals are for the program's own threads; those that a fault raises are the faulty thread's.
+    sigset_t all, before;
+    sigfillset(&all);
+    for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF}) {
+      sigdelset(&all, fault);
+    }
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this, name = std::move(name)]() noexcept {
+      pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+      Run();
+    });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    started_.WaitForNotification();
+  }
+
+  ~Impl() {
+    Post([this] { stop_->fulfill(); });
+    thread_.join();
+    close(wake_fd_);
+    close(epoll_fd_);
+  }
+
+  void Post(absl::AnyInvocable<void()> function) ABSL_LOCKS_EXCLUDED(mutex_) {
+    bool wake;
+    {
+      absl::MutexLock lock(&mutex_);
+      posted_.push_back(std::move(function));
+      wake = StopSleeping();
+    }
+    if (wake) Kick();
+  }
+
+  absl::Status AddWatch(int fd, uint32_t events, Watch& watch) {
+    watch.events_.store(events, std::memory_order_relaxed);
+    epoll_event event = {};
+    event.events = events == 0 ? kSilent : events;
+    event.data.ptr = &watch;
+    if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) == 0) return absl::OkStatus();
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot watch a descriptor: ", strerrordesc_np(errno)));
+  }
+
+  void ChangeWatch(int fd, uint32_t events, Watch& watch) {
+    watch.events_.store(events, std::memory_order_relaxed);
+    epoll_event event = {};
+    event.events = events == 0 ? kSilent : events;
+    event.data.ptr = &watch;
+    OrDie(epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fd, &event), "ChangeWatch");
+  }
+
+  void RemoveWatch(int fd, Watch& watch) {
+    epoll_event event = {};
+    OrDie(epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, &event), "RemoveWatch");
+    for (int i = dispatched_; i < fetched_; ++i) {
+      if (events_[i].data.ptr == &watch) events_[i].data.ptr = nullptr;
+    }
+  }
+
+  void SetAlarm(Alarm::State& state, int64_t when) ABSL_LOCKS_EXCLUDED(mutex_) {
+    int64_t present = state.when.load(std::memory_order_relaxed);
+    while (present != kNever && when >= present) {
+      if (state.when.compare_exchange_weak(present, when, std::memory_order_relaxed)) return;
+    }
+    if (when == kNever) return;  // and present is kNever too
+    bool wake;
+    {
+      absl::MutexLock lock(&mutex_);
+      state.when.store(when, std::memory_order_relaxed);
+      wake = Enqueue(state, when);
+    }
+    if (wake) Kick();
+  }
+
+  void SetAlarmNoLaterThan(Alarm::State& state, int64_t when) ABSL_LOCKS_EXCLUDED(mutex_) {
+    if (when >= state.when.load(std::memory_order_relaxed)) return;
+    bool wake;
+    {
+      absl::MutexLock lock(&mutex_);
+      int64_t present = state.when.load(std::memory_order_relaxed);
+      do {
+        if (when >= present) return;
+      } while (!state.when.compare_exchange_weak(present, when, std::memory_order_relaxed));
+      wake = Enqueue(state, when);
+    }
+    if (wake) Kick();
+  }
+
+  void ForgetAlarm(Alarm::State& state) ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    if (state.queued) alarms_.erase({state.queued_at, &state});
+  }
+
+  kj::Timer& timer() { return timer_; }
+  void Detach(kj::Promise<void> promise, const char* what) {
+    if (tasks_ == nullptr) return;
+    // The error handler is told no name, so it is said here.
+    tasks_->add(promise.catch_([what](kj::Exception&& failure) {
+      std::fprintf(stderr, "anywire: %s: %s\n", what, failure.getDescription().cStr());
+    }));
+  }
+
+  // kj::EventPort
+  bool wait() override { return Turn(/*may_sleep=*/true); }
+  bool poll() override { return Turn(/*may_sleep=*/false); }
+  void wake() const override {
+    bool wake;
+    {
+      absl::MutexLock lock(&mutex_);
+      kj_woken_ = true;
+      wake = StopSleeping();
+    }
+    if (wake) Kick();
+  }
+
+ private:
+  using Queue = absl::btree_set<std::pair<int64_t, Alarm::State*>>;
+
+  void Run() {
+    current_loop = &owner_;
+    kj::EventLoop loop(*this);
+    kj::WaitScope scope(loop);
+    scope.setBusyPollInterval(kEventsBetweenPolls);
+    tasks_ = std::make_unique<kj::TaskSet>(static_cast<kj::TaskSet::ErrorHandler&>(*this));
+    auto stop = kj::newPromiseAndFulfiller<void>();
+    stop_ = std::move(stop.fulfiller);
+    started_.Notify();
+    stop.promise.wait(scope);
+
+    // What is destroyed here may post again.
+    tasks_ = nullptr;
+    for (;;) {
+      std::vector<absl::AnyInvocable<void()>> unrun;
+      {
+        absl::MutexLock lock(&mutex_);
+        unrun.swap(posted_);
+      }
+      if (unrun.empty()) break;
+    }
+    stop_ = nullptr;
+    current_loop = nullptr;
+  }
+
+  void taskFailed(kj::Exception&& failure) override {
+    std::fprintf(stderr, "anywire: %s\n", failure.getDescription().cStr());
+  }
+
+  // One round: sleep until there is something, then deal with all of it once.
+  bool Turn(bool may_sleep) ABSL_LOCKS_EXCLUDED(mutex_) {
+    int64_t timeout = 0;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (may_sleep && posted_.empty() && !kj_woken_) {
+        timeout = TimeToSleep();
+        if (timeout != 0) sleeping_ = true;
+      }
+    }
+    int count = EpollWait(epoll_fd_, events_, kEventsPerFetch, timeout);
+    if (count < 0) {
+      if (errno != EINTR) Die("epoll_wait", strerrordesc_np(errno));
+      count = 0;
+    }
+    const Instant now = std::chrono::steady_clock::now();
+    bool kj_woken;
+    {
+      absl::MutexLock lock(&mutex_);
+      sleeping_ = false;
+      sleeps_until_ = kNever;
+      kj_woken = std::exchange(kj_woken_, false);
+      running_.swap(posted_);
+    }
+    timer_.advanceTo(ToKj(now));
+
+    fetched_ = count;
+    for (dispatched_ = 0; dispatched_ < fetched_;) {
+      const epoll_event& event = events_[dispatched_++];
+      if (event.data.ptr == nullptr) continue;  // the eventfd, or removed meanwhile
+      Watch& watch = *static_cast<Watch*>(event.data.ptr);
+      const uint32_t wanted = watch.events_.load(std::memory_order_relaxed);
+      if (wanted == 0) continue;
+      const uint32_t ready = event.events & (wanted | EPOLLERR | EPOLLHUP);
+      if (ready != 0) watch.OnReady(ready);
+    }
+    fetched_ = dispatched_ = 0;
+
+    for (absl::AnyInvocable<void()>& function : running_) {
+      function();
+      function = nullptr;  // what it captured ends with it, not with the last of the batch
+    }
+    running_.clear();
+    FireAlarms(now);
+    return kj_woken;
+  }
+
+  // Nanoseconds; negative: without limit. Notes what it found in sleeps_until_.
+  int64_t TimeToSleep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    sleeps_until_ = alarms_.empty() ? kNever : alarms_.begin()->first;
+    KJ_IF_MAYBE (next, timer_.nextEvent()) {
+      sleeps_until_ = std::min<int64_t>(sleeps_until_, FromKj(*next));
+    }
+    if (sleeps_until_ == kNever) return -1;
+    return std::max<int64_t>(0, sleeps_until_ - Nanoseconds(std::chrono::steady_clock::now()));
+  }
+
+  void FireAlarms(Instant now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const int64_t now_ns = Nanoseconds(now);
+    mutex_.Lock();
+    // An alarm that is set again to a time that is past waits for the next round.
+    for (size_t left = alarms_.size(); left > 0 && alarms_.begin()->first <= now_ns; --left) {
+      Alarm::State& state = *alarms_.begin()->second;
+      alarms_.erase(alarms_.begin());
+      state.queued = false;
+      int64_t when = state.when.load(std::memory_order_relaxed);
+      while (when <= now_ns &&
+             !state.when.compare_exchange_weak(when, kNever, std::memory_order_relaxed)) {
+      }
+      if (when == kNever) continue;
+      if (when > now_ns) {
+        Enqueue(state, when);
+        continue;
+      }
+      mutex_.Unlock();
+      state.alarm->OnAlarm(now);  // may destroy any alarm
+      mutex_.Lock();
+    }
+    mutex_.Unlock();
+  }
+
+  // Returns whether the loop has to be woken.
+  bool Enqueue(Alarm::State& state, int64_t when) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (state.queued) {
+      if (state.queued_at <= when) return false;
+      alarms_.erase({state.queued_at, &state});
+    }
+    state.queued = true;
+    state.queued_at = when;
+    alarms_.insert({when, &state});
+    return when < sleeps_until_ && StopSleeping();
+  }
+
+  // Returns whether the caller has to Kick once it has left the lock.
+  bool StopSleeping() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return std::exchange(sleeping_, false);
+  }
+
+  void Kick() const {
+    const uint64_t one = 1;
+    OrDie(static_cast<int>(write(wake_fd_, &one, sizeof(one))), "write to eventfd");
+  }
+
+  EventLoop& owner_;
+  const int epoll_fd_;
+  const int wake_fd_;
+  std::thread thread_;
+  absl::Notification started_;
+
+  // The loop's thread alone.
+  kj::TimerImpl timer_;
+  std::unique_ptr<kj::TaskSet> tasks_;  // null once the loop ends
+  kj::Own<kj::PromiseFulfiller<void>> stop_;
+  epoll_event events_[kEventsPerFetch];
+  std::vector<absl::AnyInvocable<void()>> running_;  // posted functions of this round
+  int fetched_ = 0;  // of events_, those from dispatched_ on are yet to come
+  int dispatched_ = 0;
+
+  mutable absl::Mutex mutex_;
+  std::vector<absl::AnyInvocable<void()>> posted_ ABSL_GUARDED_BY(mutex_);
+  Queue alarms_ ABSL_GUARDED_BY(mutex_);
+  // In the kernel or on the way there, and nobody has written to the eventfd for this sleep.
+  mutable bool sleeping_ ABSL_GUARDED_BY(mutex_) = false;
+  int64_t sleeps_until_ ABSL_GUARDED_BY(mutex_) = kNever;
+  mutable bool kj_woken_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+EventLoop::EventLoop(std::string name) : impl_(std::make_unique<Impl>(*this, std::move(name))) {}
+
+EventLoop::~EventLoop() {
+  if (IsCurrent()) Die("~EventLoop", "a loop cannot join itself");
+}
+
+bool EventLoop::IsCurrent() const { return current_loop == this; }
+
+EventLoop* EventLoop::Current() { return current_loop; }
+
+void EventLoop::Post(absl::AnyInvocable<void()> function) { impl_->Post(std::move(function)); }
+
+void EventLoop::RunAndWait(absl::AnyInvocable<void()> function) {
+  if (IsCurrent()) Die("RunAndWait", "a loop cannot wait for itself");
+  absl::Notification done;
+  impl_->Post([&done, function = std::move(function)]() mutable {
+    function();
+    function = nullptr;
+    done.Notify();
+  });
+  done.WaitForNotification();
+}
+
+absl::Status EventLoop::AddWatch(int fd, uint32_t events, Watch& watch) {
+  return impl_->AddWatch(fd, events, watch);
+}
+
+void EventLoop::ChangeWatch(int fd, uint32_t events, Watch& watch) {
+  impl_->ChangeWatch(fd, events, watch);
+}
+
+void EventLoop::RemoveWatch(int fd, Watch& watch) {
+  if (!IsCurrent()) Die("RemoveWatch", "not on the loop's thread");
+  impl_->RemoveWatch(fd, watch);
+}
+
+kj::Timer& EventLoop::timer() { return impl_->timer(); }
+
+void EventLoop::Detach(kj::Promise<void> promise, const char* what) {
+  impl_->Detach(kj::mv(promise), what);
+}
+
+EventLoop::Alarm::Alarm(EventLoop& loop) : loop_(loop), state_(std::make_unique<State>(this)) {}
+
+EventLoop::Alarm::~Alarm() { loop_.impl_->ForgetAlarm(*state_); }
+
+void EventLoop::Alarm::Set(Instant when) {
+  loop_.impl_->SetAlarm(*state_, when == Instant::max() ? kNever : Nanoseconds(when));
+}
+
+void EventLoop::Alarm::SetNoLaterThan(Instant when) {
+  loop_.impl_->SetAlarmNoLaterThan(*state_, when == Instant::max() ? kNever : Nanoseconds(when));
+}
+
+}  // namespace anywire
