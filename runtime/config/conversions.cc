@@ -1,0 +1,99 @@
+#include "runtime/config/conversions.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <string>
+#include <thread>
+
+#include "runtime/config/field_rules.h"
+
+namespace anywire::config {
+namespace {
+
+constexpr uint32_t kMaxDefaultIoThreads = 4;
+
+// Each writes what a field says to `to`, which has another type than the field; the field is present and valid.
+void Set(const std::string& text, absl::Duration& to) { to = ParseDurationText(text).value(); }
+void Set(const std::string& text, size_t& to) { to = ParseSizeText(text).value(); }
+void Set(const std::string& text, std::chrono::nanoseconds& to) {
+  const absl::Duration duration = ParseDurationText(text).value();
+  to = std::min(absl::ToChronoNanoseconds(duration), kForever);
+}
+template <typename Count>
+void Set(uint32_t count, Count& to) {
+  to = count;
+}
+
+}  // namespace
+
+// Sets options.field when the message has the field.
+#define ANYWIRE_SET(message, options, field) \
+  if ((message).has_##field()) Set((message).field(), (options).field)
+
+uint32_t DefaultIoThreads() {
+  cpu_set_t cores;
+  const bool known = sched_getaffinity(0, sizeof(cores), &cores) == 0;
+  const uint32_t count = known ? CPU_COUNT(&cores) : std::thread::hardware_concurrency();
+  return std::clamp<uint32_t>(count, 1, kMaxDefaultIoThreads);
+}
+
+RuntimeOptions ToRuntimeOptions(const Runtime& runtime) {
+  RuntimeOptions options;
+  ANYWIRE_SET(runtime, options, io_threads);
+  ANYWIRE_SET(runtime, options, worker_threads);
+  ANYWIRE_SET(runtime, options, worker_queue);
+  ANYWIRE_SET(runtime, options, process_buffer);
+  ANYWIRE_SET(runtime, options, drain_timeout);
+  ANYWIRE_SET(runtime, options, connect_timeout);
+  ANYWIRE_SET(runtime, options, call_timeout);
+  ANYWIRE_SET(runtime, options, max_connections);
+  return options;
+}
+
+ServiceOptions DefaultsOf(const RuntimeOptions& runtime, const Limits& limits) {
+  ServiceOptions options;
+  options.limits = ToLimits(limits, protocol::Limits());
+  options.drain_timeout = runtime.drain_timeout;
+  options.connect_timeout = runtime.connect_timeout;
+  options.call_timeout = runtime.call_timeout;
+  options.max_connections = runtime.max_connections;
+  return options;
+}
+
+protocol::Limits ToLimits(const Limits& limits, protocol::Limits otherwise) {
+  protocol::Limits options = otherwise;
+  ANYWIRE_SET(limits, options, max_receive_message_size);
+  ANYWIRE_SET(limits, options, max_send_message_size);
+  ANYWIRE_SET(limits, options, max_metadata_size);
+  ANYWIRE_SET(limits, options, max_metadata_entries);
+  ANYWIRE_SET(limits, options, max_concurrent_calls);
+  ANYWIRE_SET(limits, options, max_waiting_calls);
+  ANYWIRE_SET(limits, options, call_window);
+  ANYWIRE_SET(limits, options, connection_buffer);
+  ANYWIRE_SET(limits, options, max_methods);
+  ANYWIRE_SET(limits, options, handshake_timeout);
+  ANYWIRE_SET(limits, options, keepalive_time);
+  ANYWIRE_SET(limits, options, keepalive_timeout);
+  return options;
+}
+
+ServiceOptions ToServiceOptions(const Service& service, ServiceOptions otherwise) {
+  ServiceOptions options = std::move(otherwise);
+  options.name = service.name();
+  options.listen.assign(service.listen().begin(), service.listen().end());
+  options.connect = service.connect();
+  options.limits = ToLimits(service.limits(), options.limits);
+  ANYWIRE_SET(service, options, drain_timeout);
+  ANYWIRE_SET(service, options, connect_timeout);
+  ANYWIRE_SET(service, options, call_timeout);
+  ANYWIRE_SET(service, options, max_connections);
+  if (service.has_unix_socket_mode()) {
+    options.unix_socket_mode = ParseFileModeText(service.unix_socket_mode()).value();
+  }
+  return options;
+}
+
+#undef ANYWIRE_SET
+
+}  // namespace anywire::config
