@@ -18,16 +18,17 @@ struct ReceivedMetadata {
 };
 
 // Write it with designated initialisers:  stub.SayHello(request, {.timeout = absl::Seconds(1)})
+// (Every member has an initialiser, else -Wextra warns of those that a caller leaves out.)
 struct CallOptions {
   // How long the call may take, from its start. Past it the call ends as DEADLINE_EXCEEDED on both sides. Zero or less
   // ends it at once.
   absl::Duration timeout = absl::InfiniteDuration();
   // Sent to the server.
-  Metadata metadata;
+  Metadata metadata = {};
   // Where to put what the server sends beside its messages; null: nowhere. Outlives the call.
   ReceivedMetadata* received = nullptr;
   // Ends the call as CANCELLED.
-  CancellationToken cancellation;
+  CancellationToken cancellation = {};
   // Whether a call made inside a handler also ends with the handler's deadline and cancellation.
   bool inherit = true;
 };
