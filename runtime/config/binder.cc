@@ -49,7 +49,8 @@ class Binder {
                                     first->second.line, ":", first->second.column),
                        "once");
       }
-      if (absl::Status status = BindMember(member.value, *field, scope); !status.ok()) return status;
+      if (absl::Status status = BindMember(member.value, *field, scope); !status.ok())
+        return status;
     }
     return absl::OkStatus();
   }
@@ -78,7 +79,8 @@ class Binder {
     if (!field.is_repeated()) return BindOne(value, field, scope);
     if (value.kind != Value::kList) {
       if (!json_) return BindOne(value, field, scope);
-      return ErrorAt(file_, value.at, absl::StrCat(Join(scope.name, field.name()), ": expected a list"),
+      return ErrorAt(file_, value.at,
+                     absl::StrCat(Join(scope.name, field.name()), ": expected a list"),
                      field.message_type() != nullptr ? "[{...}, {...}]" : "[\"...\", \"...\"]");
     }
     for (const Value& item : value.items) {
@@ -123,11 +125,13 @@ class Binder {
         return absl::OkStatus();
       }
       default:
-        return absl::InternalError(absl::StrCat("idl/config.proto: the type of ", name, " has no reader"));
+        return absl::InternalError(
+            absl::StrCat("idl/config.proto: the type of ", name, " has no reader"));
     }
   }
 
-  absl::Status Complain(const Complaint& complaint, const Value& value, absl::string_view name) const {
+  absl::Status Complain(const Complaint& complaint, const Value& value,
+                        absl::string_view name) const {
     return ErrorAt(file_, value.at, absl::StrCat(name, ": ", complaint.what), complaint.allowed);
   }
 

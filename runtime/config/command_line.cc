@@ -25,7 +25,8 @@ absl::StatusOr<std::optional<std::string>> TakeConfigFlag(int& argc, char** argv
   if (argc > 0) argv[kept++] = argv[next++];
   while (next < argc && absl::string_view(argv[next]) != "--") {
     absl::string_view rest = argv[next];
-    const bool flag = absl::ConsumePrefix(&rest, kFlag) || absl::ConsumePrefix(&rest, kFlag.substr(1));
+    const bool flag =
+        absl::ConsumePrefix(&rest, kFlag) || absl::ConsumePrefix(&rest, kFlag.substr(1));
     if (flag && absl::ConsumePrefix(&rest, "=")) {
       file = std::string(rest);
       next += 1;

@@ -14,17 +14,19 @@ namespace anywire::config {
 // The exit code of a process whose configuration is wrong.
 inline constexpr int kExitCode = 2;
 
-// Finds --anywire_config=FILE or --anywire_config FILE (or with one dash), removes it from argv, and gives FILE: of the
-// last one when there are several, nothing when there is none. What follows "--" is not looked at. argv[argc] stays null.
-// INVALID_ARGUMENT for a flag without FILE.
+// Finds --anywire_config=FILE or --anywire_config FILE (or with one dash), removes it from argv,
+// and gives FILE: of the last one when there are several, nothing when there is none. What follows
+// "--" is not looked at. argv[argc] stays null. INVALID_ARGUMENT for a flag without FILE.
 absl::StatusOr<std::optional<std::string>> TakeConfigFlag(int& argc, char** argv);
 
-// The configuration of the file that the flag names, else of the one that `environment` (the value of ANYWIRE_CONFIG; null
-// or empty: unset) names, else Config(). Its URIs are checked by `registry`. Errors are one line.
+// The configuration of the file that the flag names, else of the one that `environment` (the value
+// of ANYWIRE_CONFIG; null or empty: unset) names, else Config(). Its URIs are checked by
+// `registry`. Errors are one line.
 absl::StatusOr<Config> LoadConfigForProcess(int& argc, char** argv, const char* environment,
                                             const TransportRegistry& registry);
 
-// The same with the environment of the process. On an error prints the line to stderr and exits with kExitCode.
+// The same with the environment of the process. On an error prints the line to stderr and exits
+// with kExitCode.
 Config LoadConfigOrExit(int& argc, char** argv, const TransportRegistry& registry);
 
 }  // namespace anywire::config

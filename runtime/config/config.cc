@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -19,7 +20,6 @@ namespace anywire::config {
 namespace {
 
 constexpr absl::string_view kByteOrderMark = "\xEF\xBB\xBF";
-constexpr absl::string_view kSchemeEnd = "://";
 
 // INVALID_ARGUMENT with the place of the first byte that is not UTF-8.
 absl::Status CheckUtf8(absl::string_view text, absl::string_view file) {
@@ -30,7 +30,8 @@ absl::Status CheckUtf8(absl::string_view text, absl::string_view file) {
   const auto begins_character = [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; };
   const Position at = {
       static_cast<int>(std::count(before.begin(), before.end(), '\n')) + 1,
-      static_cast<int>(std::count_if(before.begin() + line_start, before.end(), begins_character)) + 1};
+      static_cast<int>(std::count_if(before.begin() + line_start, before.end(), begins_character)) +
+          1};
   return ErrorAt(file, at, absl::StrCat("not UTF-8: the byte ", Printable(text.substr(valid, 1))),
                  "UTF-8 text");
 }
@@ -47,17 +48,13 @@ std::vector<std::string> SchemesOf(const TransportRegistry& registry) {
 absl::StatusOr<TransportRegistry::Target> ResolveUri(absl::string_view uri,
                                                      const TransportRegistry& registry) {
   const std::vector<std::string> schemes = SchemesOf(registry);
-  const size_t end = uri.find(kSchemeEnd);
-  const absl::string_view scheme = uri.substr(0, end);
-  if (end == absl::string_view::npos) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        Quoted(uri), " is no URI", DidYouMean(GuessUri(uri)),
-        "; allowed: scheme://address with one of the schemes ", List(schemes)));
-  }
+  const std::string scheme = absl::AsciiStrToLower(uri.substr(0, uri.find(':')));
   if (std::find(schemes.begin(), schemes.end(), scheme) == schemes.end()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "unknown scheme ", Quoted(scheme), " in ", Quoted(uri),
-        DidYouMean(Nearest(scheme, schemes)), "; allowed: ", List(schemes)));
+    const std::string guess = GuessUri(uri);  // for host:port
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown scheme ", Quoted(scheme), " in ", Quoted(uri),
+                     DidYouMean(guess.empty() ? Nearest(scheme, schemes) : guess),
+                     "; allowed: ", List(schemes)));
   }
   return registry.Resolve(uri);
 }
@@ -136,22 +133,24 @@ absl::Status Config::CheckServices() const {
     if (!is_new) {
       const Position first = PlaceOf(absl::StrCat(ServicePath(same->second), ".name"));
       return Error(absl::StrCat(path, ".name"),
-                   absl::StrCat("service.name: ", Quoted(service.name), " is already the name of a service at ",
-                                AtPlace(first)),
+                   absl::StrCat("service.name: ", Quoted(service.name),
+                                " is already the name of a service at ", AtPlace(first)),
                    "a name of its own for each service");
     }
     if (service.listen.empty() && service.connect.empty()) {
-      return Error(path, absl::StrCat("service ", Quoted(service.name), " has neither listen nor connect"),
-                   "listen (where its server listens), connect (where its clients connect) or both");
+      return Error(
+          path, absl::StrCat("service ", Quoted(service.name), " has neither listen nor connect"),
+          "listen (where its server listens), connect (where its clients connect) or both");
     }
     absl::flat_hash_map<absl::string_view, size_t> uris;
     for (size_t j = 0; j < service.listen.size(); ++j) {
       const auto [same_uri, is_new_uri] = uris.emplace(service.listen[j], j);
       if (is_new_uri) continue;
-      return Error(ListenPath(i, j),
-                   absl::StrCat("service.listen: ", Quoted(service.listen[j]), " is already there at ",
-                                AtPlace(PlaceOf(ListenPath(i, same_uri->second)))),
-                   "each URI once");
+      return Error(
+          ListenPath(i, j),
+          absl::StrCat("service.listen: ", Quoted(service.listen[j]), " is already there at ",
+                       AtPlace(PlaceOf(ListenPath(i, same_uri->second)))),
+          "each URI once");
     }
   }
   return absl::OkStatus();
@@ -171,24 +170,29 @@ absl::Status Config::CheckTransports(const TransportRegistry& registry) const {
       if (!status.ok()) return status;
     }
     if (service.connect.empty()) continue;
-    absl::Status status = check(service.connect, absl::StrCat(ServicePath(i), ".connect"), "service.connect");
+    absl::Status status =
+        check(service.connect, absl::StrCat(ServicePath(i), ".connect"), "service.connect");
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
-absl::Status Config::NoSuchService(absl::string_view name, const TransportRegistry& registry) const {
+absl::Status Config::NoSuchService(absl::string_view name,
+                                   const TransportRegistry& registry) const {
   const std::string uris = absl::StrCat("a URI (", List(SchemesOf(registry)), ")");
   if (file_.empty()) {
-    return absl::NotFoundError(absl::StrCat(
-        Quoted(name), " is the name of a service, but there is no configuration file: name one by --anywire_config "
-        "or ANYWIRE_CONFIG; allowed without one: ", uris));
+    return absl::NotFoundError(absl::StrCat(Quoted(name),
+                                            " is the name of a service, but there is no "
+                                            "configuration file: name one by --anywire_config "
+                                            "or ANYWIRE_CONFIG; allowed without one: ",
+                                            uris));
   }
   std::vector<std::string> names;
   for (const ServiceOptions& service : services_) names.push_back(service.name);
-  return absl::NotFoundError(absl::StrCat(
-      Printable(file_, file_.size()), ": no service is named ", Quoted(name), DidYouMean(Nearest(name, names)), "; allowed: ",
-      names.empty() ? "" : absl::StrCat(List(names), ", or "), uris));
+  return absl::NotFoundError(
+      absl::StrCat(Printable(file_, file_.size()), ": no service is named ", Quoted(name),
+                   DidYouMean(Nearest(name, names)),
+                   "; allowed: ", names.empty() ? "" : absl::StrCat(List(names), ", or "), uris));
 }
 
 absl::StatusOr<ConnectTarget> Config::ResolveTarget(absl::string_view target,
@@ -202,8 +206,9 @@ absl::StatusOr<ConnectTarget> Config::ResolveTarget(absl::string_view target,
     if (result.options == nullptr) return NoSuchService(target, registry);
     result.uri = result.options->connect;
     if (result.uri.empty()) {
-      return absl::FailedPreconditionError(absl::StrCat(Printable(file_, file_.size()), ": service ", Quoted(target),
-                                                        " has no connect, so no client can reach it by name"));
+      return absl::FailedPreconditionError(
+          absl::StrCat(Printable(file_, file_.size()), ": service ", Quoted(target),
+                       " has no connect, so no client can reach it by name"));
     }
   }
   absl::StatusOr<TransportRegistry::Target> resolved = ResolveUri(result.uri, registry);
@@ -226,7 +231,8 @@ absl::StatusOr<ListenTarget> Config::ResolveListen(absl::string_view target,
     uris = result.options->listen;
     if (uris.empty()) {
       return absl::FailedPreconditionError(
-          absl::StrCat(Printable(file_, file_.size()), ": service ", Quoted(target), " has no listen, so no server can offer it"));
+          absl::StrCat(Printable(file_, file_.size()), ": service ", Quoted(target),
+                       " has no listen, so no server can offer it"));
     }
   }
   for (std::string& uri : uris) {

@@ -1,8 +1,10 @@
 // The configuration of a process: read, checked, with all defaults applied.
 //
-// Every mistake in a file is a status with one line of text that is fit to be shown to whoever wrote the file:
+// Every mistake in a file is a status with one line of text that is fit to be shown to whoever
+// wrote the file:
 //
-//   anywire.textproto:3:11: service.listen: unknown scheme "tpc" (did you mean "tcp"?); allowed: inproc, tcp, unix
+//   anywire.textproto:3:11: service.listen: unknown scheme "tpc" (did you mean "tcp"?); allowed:
+//   inproc, tcp, unix
 //
 // README.md in this folder is the manual of the file; idl/config.proto is its schema.
 #ifndef ANYWIRE_RUNTIME_CONFIG_CONFIG_H_
@@ -36,7 +38,7 @@ Format FormatOf(absl::string_view file_name);
 struct ConnectTarget {
   std::string uri;
   Transport* transport = nullptr;
-  std::string address;  // the URI's part after "://"
+  std::string address;  // the URI's part after the scheme, as the transport takes it
   const ServiceOptions* options = nullptr;
 };
 
@@ -69,8 +71,9 @@ class Config {
   // Null when there is none of that name.
   const ServiceOptions* FindService(absl::string_view name) const;
 
-  // Whether `registry` has a transport for each URI of the file and each address is well formed: INVALID_ARGUMENT with
-  // the place of the first that is not. Apart from ParseConfig, so that a program may add its own transports first.
+  // Whether `registry` has a transport for each URI of the file and each address is well formed:
+  // INVALID_ARGUMENT with the place of the first that is not. Apart from ParseConfig, so that a
+  // program may add its own transports first.
   absl::Status CheckTransports(const TransportRegistry& registry) const;
 
   // A target is the name of a service in the file, or a URI: whatever contains a colon.
@@ -86,7 +89,8 @@ class Config {
   friend absl::StatusOr<Config> ParseConfig(absl::string_view, Format, absl::string_view);
 
   absl::Status CheckServices() const;
-  absl::Status Error(absl::string_view path, absl::string_view what, absl::string_view allowed) const;
+  absl::Status Error(absl::string_view path, absl::string_view what,
+                     absl::string_view allowed) const;
   Position PlaceOf(absl::string_view path) const;
   absl::Status NoSuchService(absl::string_view name, const TransportRegistry& registry) const;
 
@@ -101,9 +105,9 @@ class Config {
 // `file` is how errors name the text. INVALID_ARGUMENT "file:line:column: ...".
 absl::StatusOr<Config> ParseConfig(absl::string_view text, Format format, absl::string_view file);
 
-// Reads a file, in the format that its name says. `named_by`, such as "ANYWIRE_CONFIG", helps whoever reads that the file
-// is not there. NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (a directory, too large, or as ParseConfig), or what else
-// the system says.
+// Reads a file, in the format that its name says. `named_by`, such as "ANYWIRE_CONFIG", helps
+// whoever reads that the file is not there. NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (a
+// directory, too large, or as ParseConfig), or what else the system says.
 absl::StatusOr<Config> LoadConfig(const std::string& path, absl::string_view named_by = "");
 
 }  // namespace anywire::config

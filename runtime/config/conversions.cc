@@ -13,7 +13,8 @@ namespace {
 
 constexpr uint32_t kMaxDefaultIoThreads = 4;
 
-// Each writes what a field says to `to`, which has another type than the field; the field is present and valid.
+// Each writes what a field says to `to`, which has another type than the field; the field is
+// present and valid.
 void Set(const std::string& text, absl::Duration& to) { to = ParseDurationText(text).value(); }
 void Set(const std::string& text, size_t& to) { to = ParseSizeText(text).value(); }
 void Set(const std::string& text, std::chrono::nanoseconds& to) {

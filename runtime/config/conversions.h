@@ -7,7 +7,8 @@
 
 namespace anywire::config {
 
-// All of these take messages that keep the rules (see Bind). What is absent stays as in the second argument.
+// All of these take messages that keep the rules (see Bind). What is absent stays as in the second
+// argument.
 RuntimeOptions ToRuntimeOptions(const Runtime& runtime);
 ServiceOptions DefaultsOf(const RuntimeOptions& runtime, const Limits& limits);
 protocol::Limits ToLimits(const Limits& limits, protocol::Limits otherwise);

@@ -26,9 +26,9 @@ bool IsNameCharacter(char c) {
   return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-' || c == '/';
 }
 
-// Whether `text` begins with a scheme of RFC 3986, 3.1, and "://".
+// Whether `text` begins with a scheme of RFC 3986, 3.1, and a colon.
 bool HasScheme(absl::string_view text) {
-  const size_t end = text.find("://");
+  const size_t end = text.find(':');
   if (end == absl::string_view::npos || end == 0 || !absl::ascii_isalpha(text[0])) return false;
   const absl::string_view scheme = text.substr(0, end);
   return std::all_of(scheme.begin(), scheme.end(), [](char c) {
@@ -38,13 +38,15 @@ bool HasScheme(absl::string_view text) {
 
 // "4MiB" for what is nearly that: "4mb", "4 MiB", "4M"; "4096B" for "4096".
 std::string GuessSize(absl::string_view text) {
-  const size_t digits = std::find_if_not(text.begin(), text.end(), absl::ascii_isdigit) - text.begin();
+  const size_t digits =
+      std::find_if_not(text.begin(), text.end(), absl::ascii_isdigit) - text.begin();
   if (digits == 0) return "";
   const absl::string_view unit = absl::StripAsciiWhitespace(text.substr(digits));
   for (const SizeUnit& known : kSizeUnits) {
     const absl::string_view letter = known.name.substr(0, 1);
     if (absl::EqualsIgnoreCase(unit, known.name) || absl::EqualsIgnoreCase(unit, letter) ||
-        absl::EqualsIgnoreCase(unit, absl::StrCat(letter, "B")) || (unit.empty() && letter == "B")) {
+        absl::EqualsIgnoreCase(unit, absl::StrCat(letter, "B")) ||
+        (unit.empty() && letter == "B")) {
       return absl::StrCat(text.substr(0, digits), known.name);
     }
   }
@@ -114,6 +116,19 @@ std::optional<Complaint> CheckFileMode(const Rule& rule, absl::string_view text)
   return NotA("file mode", text, "", rule);
 }
 
+// What a value without quotes was meant to be, or "".
+std::string GuessQuoted(const Rule& rule, const Value& value) {
+  if (value.kind != Value::kNumber && value.kind != Value::kWord) return "";
+  switch (rule.kind()) {
+    case Rule::DURATION:
+      return ParseDurationText(value.text) ? value.text : GuessDuration(value.text);
+    case Rule::SIZE:
+      return ParseSizeText(value.text) ? value.text : GuessSize(value.text);
+    default:
+      return value.text;
+  }
+}
+
 std::string Found(const Value& value) {
   switch (value.kind) {
     case Value::kNothing:
@@ -145,7 +160,8 @@ std::optional<absl::Duration> ParseDurationText(absl::string_view text) {
 }
 
 std::optional<uint64_t> ParseSizeText(absl::string_view text) {
-  const size_t digits = std::find_if_not(text.begin(), text.end(), absl::ascii_isdigit) - text.begin();
+  const size_t digits =
+      std::find_if_not(text.begin(), text.end(), absl::ascii_isdigit) - text.begin();
   uint64_t number;
   if (digits == 0 || !absl::SimpleAtoi(text.substr(0, digits), &number)) return std::nullopt;
   for (const SizeUnit& unit : kSizeUnits) {
@@ -169,17 +185,10 @@ std::optional<uint32_t> ParseFileModeText(absl::string_view text) {
 
 std::string GuessUri(absl::string_view text) {
   if (absl::StartsWith(text, "/")) return absl::StrCat("unix://", text);
-  for (const absl::string_view scheme : {"unix:", "tcp:", "inproc:", "unix-abstract:"}) {
-    absl::string_view address = text;
-    if (absl::ConsumePrefix(&address, scheme) && !address.empty()) {
-      absl::ConsumePrefix(&address, "/");
-      const bool path = scheme == "unix:";
-      return absl::StrCat(scheme, path ? "///" : "//", address);
-    }
-  }
   const size_t colon = text.rfind(':');
   uint32_t port;
-  if (colon != absl::string_view::npos && colon > 0 && absl::SimpleAtoi(text.substr(colon + 1), &port)) {
+  if (colon != absl::string_view::npos && colon > 0 &&
+      absl::SimpleAtoi(text.substr(colon + 1), &port)) {
     return absl::StrCat("tcp://", text);
   }
   return "";
@@ -193,12 +202,12 @@ std::string AllowedBy(const Rule& rule) {
     case Rule::URI:
       return "a URI, such as \"tcp://127.0.0.1:4000\" or \"unix:///run/name.sock\"";
     case Rule::COUNT:
-      return absl::StrCat("a whole number, ", rule.min(), " to ", rule.max());
+      return absl::StrCat("a whole number from ", rule.min(), " to ", rule.max());
     case Rule::DURATION:
-      return absl::StrCat("a number with a unit, such as \"250ms\", \"30s\" or \"1h30m\", ",
+      return absl::StrCat("a number with a unit, such as \"250ms\", \"30s\" or \"1h30m\", from ",
                           rule.min(), " to ", rule.max());
     case Rule::SIZE:
-      return absl::StrCat("a whole number with B, KiB, MiB, GiB or TiB, ", rule.min(), " to ",
+      return absl::StrCat("a whole number with B, KiB, MiB, GiB or TiB, from ", rule.min(), " to ",
                           rule.max());
     case Rule::FILE_MODE:
       return "three octal digits, such as \"660\" or \"0660\"";
@@ -209,15 +218,15 @@ std::string AllowedBy(const Rule& rule) {
 
 std::optional<Complaint> CheckText(const Rule& rule, const Value& value) {
   if (value.kind != Value::kString) {
-    const bool could_be_quoted = value.kind == Value::kNumber || value.kind == Value::kWord;
     return Complaint{absl::StrCat("expected a string in quotes, ", Found(value),
-                                  could_be_quoted ? DidYouMean(value.text) : ""),
+                                  DidYouMean(GuessQuoted(rule, value))),
                      AllowedBy(rule)};
   }
   const absl::string_view text = value.text;
   for (const char c : text) {
     if (absl::ascii_iscntrl(c)) {
-      return Complaint{absl::StrCat(Quoted(text), " contains a control character"), AllowedBy(rule)};
+      return Complaint{absl::StrCat(Quoted(text), " contains a control character"),
+                       AllowedBy(rule)};
     }
   }
   switch (rule.kind()) {
@@ -248,9 +257,10 @@ std::optional<Complaint> CheckCount(const Rule& rule, const Value& value, uint32
   uint64_t number;
   uint32_t min;
   uint32_t max;
-  const bool good = absl::SimpleAtoi(rule.min(), &min) && absl::SimpleAtoi(rule.max(), &max) &&
-                    google::protobuf::io::Tokenizer::ParseInteger(std::string(text), max, &number) &&
-                    number >= min && !(negative && number > 0);
+  const bool good =
+      absl::SimpleAtoi(rule.min(), &min) && absl::SimpleAtoi(rule.max(), &max) &&
+      google::protobuf::io::Tokenizer::ParseInteger(std::string(text), max, &number) &&
+      number >= min && !(negative && number > 0);
   if (!good) return OutOfRange(Printable(value.text), rule);
   count = static_cast<uint32_t>(number);
   return std::nullopt;

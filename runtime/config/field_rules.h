@@ -26,11 +26,13 @@ struct Complaint {
   std::string allowed;
 };
 
-// For a string field and a COUNT field. The value is a scalar as it was read; none means that all is well.
+// For a string field and a COUNT field. The value is a scalar as it was read; none means that all
+// is well.
 std::optional<Complaint> CheckText(const Rule& rule, const Value& value);
 std::optional<Complaint> CheckCount(const Rule& rule, const Value& value, uint32_t& count);
 
-// The URI that was probably meant by a text without "scheme://": "tcp://host:80" for "host:80"; "" for no idea.
+// The URI that was probably meant by a text without a scheme: "tcp://host:80" for "host:80"; "" for
+// no idea.
 std::string GuessUri(absl::string_view text);
 
 // What values the rule allows, for people: "1 to 1024".

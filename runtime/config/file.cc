@@ -15,7 +15,8 @@
 namespace anywire::config {
 namespace {
 
-constexpr absl::string_view kAllowed = "a readable file; one named *.json is read as JSON, any other as text format";
+constexpr absl::string_view kAllowed =
+    "a readable file; one named *.json is read as JSON, any other as text format";
 
 std::string KindOf(mode_t mode) {
   if (S_ISDIR(mode)) return "a directory";
@@ -30,8 +31,8 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_si
                                           absl::string_view named_by) {
   const std::string origin = named_by.empty() ? "" : absl::StrCat(" (named by ", named_by, ")");
   const auto fail = [&path, &origin](absl::StatusCode code, absl::string_view what) {
-    return absl::Status(code, absl::StrCat(Printable(path, path.size()), ": ", what, origin,
-                                           "; allowed: ", kAllowed));
+    return absl::Status(code, absl::StrCat(path.empty() ? "\"\"" : Printable(path, path.size()),
+                                           ": ", what, origin, "; allowed: ", kAllowed));
   };
   const auto fail_as_system = [&fail](int error, absl::string_view what) {
     const absl::Status status = absl::ErrnoToStatus(error, what);
@@ -45,13 +46,16 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_si
     if (error == ENOENT || error == ENOTDIR) {
       std::error_code ignored;
       const bool relative = !std::filesystem::path(path).is_absolute();
-      return fail(absl::StatusCode::kNotFound,
-                  relative ? absl::StrCat("there is no such file in ",
-                                          Printable(std::filesystem::current_path(ignored).native(), 4096))
-                           : "there is no such file");
+      return fail(
+          absl::StatusCode::kNotFound,
+          relative ? absl::StrCat("there is no such file in ",
+                                  Printable(std::filesystem::current_path(ignored).native(), 4096))
+                   : "there is no such file");
     }
-    if (error == EACCES) return fail(absl::StatusCode::kPermissionDenied, "permission to read it is denied");
-    if (error == ENXIO) return fail(absl::StatusCode::kInvalidArgument, "it is a socket, not a file");
+    if (error == EACCES)
+      return fail(absl::StatusCode::kPermissionDenied, "permission to read it is denied");
+    if (error == ENXIO)
+      return fail(absl::StatusCode::kInvalidArgument, "it is a socket, not a file");
     return fail_as_system(error, "cannot open it");
   }
   const auto close_at_end = absl::MakeCleanup([fd] { close(fd); });
@@ -60,12 +64,14 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_si
   if (fstat(fd, &about) != 0) return fail_as_system(errno, "cannot examine it");
   const bool null_device = S_ISCHR(about.st_mode) && path == "/dev/null";
   if (!S_ISREG(about.st_mode) && !null_device) {
-    return fail(absl::StatusCode::kInvalidArgument, absl::StrCat("it is ", KindOf(about.st_mode), ", not a file"));
+    return fail(absl::StatusCode::kInvalidArgument,
+                absl::StrCat("it is ", KindOf(about.st_mode), ", not a file"));
   }
 
   std::string bytes;
   while (true) {
-    // One byte past the limit shows that the file exceeds it. The size that fstat gave may change, or be 0 in /proc.
+    // One byte past the limit shows that the file exceeds it. The size that fstat gave may change,
+    // or be 0 in /proc.
     constexpr size_t kStep = 64 << 10;
     const size_t have = bytes.size();
     bytes.resize(std::min(have + kStep, max_size + 1));

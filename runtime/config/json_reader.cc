@@ -82,15 +82,17 @@ class JsonReader {
   void SkipSpace() {
     while (Is(' ') || Is('\t') || Is('\n') || Is('\r')) Advance(1);
     if (Is('#') || absl::StartsWith(rest_, "//") || absl::StartsWith(rest_, "/*")) {
-      Fail(here_, "a comment, which JSON does not have", "comments in text format (any file name but *.json)");
+      Fail(here_, "a comment, which JSON does not have",
+           "comments in text format (any file name but *.json)");
     }
   }
 
   // The run of characters that a number or a word may consist of.
   absl::string_view Bare() const {
     size_t size = 0;
-    while (size < rest_.size() && (absl::ascii_isalnum(rest_[size]) || rest_[size] == '_' ||
-                                   rest_[size] == '.' || rest_[size] == '+' || rest_[size] == '-')) {
+    while (size < rest_.size() &&
+           (absl::ascii_isalnum(rest_[size]) || rest_[size] == '_' || rest_[size] == '.' ||
+            rest_[size] == '+' || rest_[size] == '-')) {
       ++size;
     }
     return rest_.substr(0, size);
@@ -108,6 +110,13 @@ class JsonReader {
 
   void Fail(Position at, absl::string_view what, absl::string_view allowed) {
     if (status_.ok()) status_ = ErrorAt(file_, at, what, allowed);
+  }
+
+  void FailInside(absl::string_view opening, const Value& value, absl::string_view allowed) {
+    Fail(here_,
+         absl::StrCat(Found(), " inside the \"", opening, "\" of ", value.at.line, ":",
+                      value.at.column),
+         allowed);
   }
 
   // ---- the grammar ----
@@ -138,10 +147,9 @@ class JsonReader {
     do {
       SkipSpace();
       if (status_.ok() && !Is('"')) {
-        const absl::string_view allowed = Is('}') && !object.members.empty()
-                                              ? "no \",\" before \"}\""
-                                              : "a key in double quotes";
-        Fail(here_, absl::StrCat("expected a key, ", Found()), allowed);
+        const bool comma = Is('}') && !object.members.empty();
+        Fail(here_, absl::StrCat("expected a key, ", Found()),
+             comma ? "no \",\" before \"}\"" : "a key in double quotes");
       }
       if (!status_.ok()) return;
       Member& member = object.members.emplace_back();
@@ -149,7 +157,8 @@ class JsonReader {
       ReadString(member.key);
       SkipSpace();
       if (status_.ok() && !Skip(':')) {
-        Fail(here_, absl::StrCat("expected \":\" after ", Quoted(member.key), ", ", Found()), "");
+        Fail(here_, absl::StrCat(Found(), " after the key ", Quoted(member.key)),
+             "\":\" and a value");
       }
       SkipSpace();
       if (!status_.ok()) return;
@@ -157,9 +166,7 @@ class JsonReader {
       SkipSpace();
     } while (status_.ok() && Skip(','));
     if (status_.ok() && !Skip('}')) {
-      Fail(here_, absl::StrCat("expected \",\" or \"}\" in the object of ", object.at.line, ":",
-                               object.at.column, ", ", Found()),
-           "");
+      FailInside("{", object, "\",\" or \"}\"");
     }
   }
 
@@ -168,14 +175,13 @@ class JsonReader {
     if (Skip(']')) return;
     do {
       SkipSpace();
+      if (Is(']')) Fail(here_, "expected a value, found \"]\"", "no \",\" before \"]\"");
       if (!status_.ok()) return;
       ReadValue(list.items.emplace_back());
       SkipSpace();
     } while (status_.ok() && Skip(','));
     if (status_.ok() && !Skip(']')) {
-      Fail(here_, absl::StrCat("expected \",\" or \"]\" in the list of ", list.at.line, ":",
-                               list.at.column, ", ", Found()),
-           "");
+      FailInside("[", list, "\",\" or \"]\"");
     }
   }
 
@@ -186,8 +192,10 @@ class JsonReader {
     } else if (IsNumber(bare)) {
       value.kind = Value::kNumber;
     } else if (bare == "true" || bare == "false" ||
-               (!bare.empty() && absl::ascii_isdigit(bare[0]) && absl::ascii_isalpha(bare.back()))) {
-      // The last is 30s or 4MiB, which is no JSON, but the reader of the keys can say what is missing: quotes.
+               (!bare.empty() && absl::ascii_isdigit(bare[0]) &&
+                absl::ascii_isalpha(bare.back()))) {
+      // The last is 30s or 4MiB, which is no JSON, but the reader of the keys can say what is
+      // missing: quotes.
       value.kind = Value::kWord;
     } else {
       Fail(here_, absl::StrCat("expected a value, ", Found()), kValues);
@@ -203,7 +211,8 @@ class JsonReader {
     Advance(1);
     while (status_.ok() && !Skip('"')) {
       if (rest_.empty() || Is('\n') || Is('\r')) {
-        Fail(start, "a string that does not end on its line", "a closing quote; \\n for a line break");
+        Fail(start, "a string that does not end on its line",
+             "a closing quote; \\n for a line break");
       } else if (Is('\\')) {
         ReadEscape(to);
       } else if (static_cast<uint8_t>(rest_[0]) < 0x20) {

@@ -8,8 +8,8 @@
 
 namespace anywire::config {
 
-// The whole file, which is one object. A key that is there twice in an object stays two members, for the caller to
-// refuse. `text` is valid UTF-8; `file` is how errors name it, as in ErrorAt.
+// The whole file, which is one object. A key that is there twice in an object stays two members,
+// for the caller to refuse. `text` is valid UTF-8; `file` is how errors name it, as in ErrorAt.
 absl::StatusOr<Value> ReadJson(absl::string_view text, absl::string_view file);
 
 }  // namespace anywire::config

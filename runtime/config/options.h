@@ -1,4 +1,5 @@
-// What the configuration comes to once defaults and overrides are applied: plain values for the runtime.
+// What the configuration comes to once defaults and overrides are applied: plain values for the
+// runtime.
 #ifndef ANYWIRE_RUNTIME_CONFIG_OPTIONS_H_
 #define ANYWIRE_RUNTIME_CONFIG_OPTIONS_H_
 
@@ -14,8 +15,8 @@
 
 namespace anywire::config {
 
-// What a duration of "inf" is where it becomes std::chrono: a century, which can be added to the time of a steady clock
-// without overflow.
+// What a duration of "inf" is where it becomes std::chrono: a century, which can be added to the
+// time of a steady clock without overflow.
 inline constexpr std::chrono::nanoseconds kForever = std::chrono::hours(24 * 365 * 100);
 
 // As many as the processor cores that this process may use, at most 4.
@@ -42,9 +43,9 @@ struct ServiceOptions {
   std::string connect;  // "" when there is none
 
   protocol::Limits limits;
-  absl::Duration drain_timeout;    // may be infinite
+  absl::Duration drain_timeout;  // may be infinite
   absl::Duration connect_timeout;
-  absl::Duration call_timeout;     // may be infinite
+  absl::Duration call_timeout;  // may be infinite
   uint32_t max_connections = 0;
   std::optional<mode_t> unix_socket_mode;
 };

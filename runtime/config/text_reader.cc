@@ -19,8 +19,8 @@ using google::protobuf::io::Tokenizer;
 constexpr absl::string_view kValues =
     "a string in quotes, a number, or { and } around keys and values";
 
-// Translates protobuf's places (lines from 0, bytes from 0 with tab stops at every 8) into ours. Quick when asked for
-// places in ascending order.
+// Translates protobuf's places (lines from 0, bytes from 0 with tab stops at every 8) into ours.
+// Quick when asked for places in ascending order.
 class Places {
  public:
   explicit Places(absl::string_view text) : text_(text) {}
@@ -92,12 +92,13 @@ class TextReader {
         input_(text.data(), static_cast<int>(text.size())),
         tokens_(&input_, &tokenizer_errors_) {
     tokens_.set_comment_style(Tokenizer::SH_COMMENT_STYLE);
-    // 30s without quotes comes as two tokens, which ReadScalar joins, so that the error can speak of quotes.
+    // 30s without quotes comes as two tokens, which ReadScalar joins, so that the error can speak
+    // of quotes.
     tokens_.set_require_space_after_number(false);
   }
 
   absl::StatusOr<Value> Read() {
-    tokens_.Next();
+    Next();
     Value file;
     file.kind = Value::kObject;
     file.at = {1, 1};
@@ -161,7 +162,8 @@ class TextReader {
     if (absl::StrContains(what, "cross line boundaries") ||
         absl::StrContains(what, "end of string")) {
       const Position start = Here();  // the string's own token
-      return Fail(start, "a string that does not end on its line", "a closing quote; \\n for a line break");
+      return Fail(start, "a string that does not end on its line",
+                  "a closing quote; \\n for a line break");
     }
     if (absl::StrContains(what, "escape sequence")) {
       return Fail(at, "an unknown escape in a string",
@@ -184,9 +186,10 @@ class TextReader {
       ReadMember(end, object);
     }
     if (!end.empty()) {
-      Fail(Here(), absl::StrCat("expected \"", end, "\" for the \"", end == "}" ? "{" : "<",
-                                "\" at ", object.at.line, ":", object.at.column, ", ", Found()),
-           "");
+      Fail(Here(),
+           absl::StrCat(Found(), " inside the \"", end == "}" ? "{" : "<", "\" of ", object.at.line,
+                        ":", object.at.column),
+           absl::StrCat("a key, or \"", end, "\""));
     }
   }
 
@@ -220,7 +223,8 @@ class TextReader {
   void ReadValue(Value& value) {
     value.at = Here();
     if (++depth_ > kMaxDepth) {
-      Fail(value.at, "braces and brackets too deep in each other", absl::StrCat(kMaxDepth, " levels"));
+      Fail(value.at, "braces and brackets too deep in each other",
+           absl::StrCat(kMaxDepth, " levels"));
     } else if (Skip("{")) {
       value.kind = Value::kObject;
       ReadMembers("}", value);
@@ -242,7 +246,9 @@ class TextReader {
       ReadValue(list.items.emplace_back());
     } while (status_.ok() && Skip(","));
     if (status_.ok() && !Skip("]")) {
-      Fail(Here(), absl::StrCat("expected \",\" or \"]\" in a list, ", Found()), "");
+      Fail(Here(),
+           absl::StrCat(Found(), " inside the \"[\" of ", list.at.line, ":", list.at.column),
+           "\",\" or \"]\"");
     }
   }
 

@@ -10,8 +10,9 @@
 
 namespace anywire::config {
 
-// The first character of `text` and how many bytes it takes; size 0: `text` is empty or does not begin with one (a stray
-// or missing continuation byte, an overlong form, a surrogate, a number above U+10FFFF).
+// The first character of `text` and how many bytes it takes; size 0: `text` is empty or does not
+// begin with one (a stray or missing continuation byte, an overlong form, a surrogate, a number
+// above U+10FFFF).
 struct Utf8Character {
   uint32_t code = 0;
   size_t size = 0;

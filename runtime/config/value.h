@@ -1,5 +1,6 @@
-// A configuration file as it is written, before anyone asks what the keys mean: values with their places in the file.
-// Both formats are read into it (text_reader.h, json_reader.h), so all that follows is the same for both.
+// A configuration file as it is written, before anyone asks what the keys mean: values with their
+// places in the file. Both formats are read into it (text_reader.h, json_reader.h), so all that
+// follows is the same for both.
 #ifndef ANYWIRE_RUNTIME_CONFIG_VALUE_H_
 #define ANYWIRE_RUNTIME_CONFIG_VALUE_H_
 
