@@ -2,7 +2,13 @@
 #ifndef ANYWIRE_RUNTIME_GENERATED_SUPPORT_H_
 #define ANYWIRE_RUNTIME_GENERATED_SUPPORT_H_
 
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "anywire/async_streams.h"
+#include "anywire/call_options.h"
 #include "anywire/channel.h"
 #include "anywire/method.h"
 #include "anywire/server_context.h"
@@ -24,6 +30,19 @@ absl::StatusOr<Reply> Call(const Channel& channel, const Method& method, const R
   if (absl::Status status = channel.Call(method, request, &*reply, options); !status.ok()) return status;
   return reply;
 }
+
+// A unary call with a callback.
+template <typename Reply, typename Request>
+void Call(const Channel& channel, const Method& method, const Request& request, UnaryCallback<Reply> callback,
+          const CallOptions& options) {
+  internal::CallbackCall<Reply>::Start(channel, method, request, std::move(callback), options);
+}
+
+// The answers of handlers that nobody wrote.
+inline absl::Status Unimplemented(const Method& method) {
+  return absl::UnimplementedError(absl::StrCat("this server does not implement ", method.full_name()));
+}
+inline Task<absl::Status> UnimplementedTask(const Method& method) { co_return Unimplemented(method); }
 
 }  // namespace anywire::generated
 

@@ -11,6 +11,7 @@
 #define ANYWIRE_RUNTIME_CLIENT_ASYNC_STREAMS_H_
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
@@ -23,32 +24,52 @@
 
 namespace anywire {
 
-// The awaitable of a unary call. The call starts when it is awaited; awaited once, where it was made.
+// A unary call that starts when it is awaited, once:  co_await stub.Async().SayHello(request)
+//
+// It may also be kept and moved, and awaited later: co_await std::move(call). It holds its options, and the request if it
+// was given as a temporary; the channel, and a request that was given as a variable, must live until it is awaited.
 template <typename Request, typename Reply>
-class [[nodiscard]] UnaryCall final : private internal::AwaitedOperation {
+class [[nodiscard]] UnaryCall final {
  public:
-  UnaryCall(const Channel& channel, const Method& method, const Request& request, const CallOptions& options)
-      : channel_(channel), method_(method), request_(request), options_(options) {}
+  UnaryCall(const Channel& channel, const Method& method, const Request& request, CallOptions options)
+      : channel_(&channel), method_(&method), request_(&request), options_(std::move(options)) {}
+  UnaryCall(const Channel& channel, const Method& method, Request&& request, CallOptions options)
+      : channel_(&channel), method_(&method), kept_request_(std::move(request)), options_(std::move(options)) {}
 
-  bool await_ready() const { return false; }
-  bool await_suspend(std::coroutine_handle<> handle) {
-    return Suspend(handle, [this] {
-      channel_.StartCall(method_, request_, &reply_, &status_, options_, *this);
-    });
-  }
-  absl::StatusOr<Reply> await_resume() {
-    if (!status_.ok()) return std::move(status_);
-    return std::move(reply_);
-  }
+  class Awaiter final : private internal::AwaitedOperation {
+   public:
+    explicit Awaiter(const UnaryCall& call) : call_(call) {}
+    bool await_ready() const { return false; }
+    bool await_suspend(std::coroutine_handle<> handle) {
+      return Suspend(handle, [this] {
+        call_.channel_->StartCall(*call_.method_, call_.request(), &reply_, &status_, call_.options_, *this);
+      });
+    }
+    absl::StatusOr<Reply> await_resume() {
+      if (!status_.ok()) return std::move(status_);
+      return std::move(reply_);
+    }
+
+   private:
+    const UnaryCall& call_;
+    Reply reply_;
+    absl::Status status_;
+  };
+  Awaiter operator co_await() && { return Awaiter(*this); }
 
  private:
-  const Channel& channel_;
-  const Method& method_;
-  const Request& request_;
-  const CallOptions& options_;
-  Reply reply_;
-  absl::Status status_;
+  const Request& request() const { return kept_request_ ? *kept_request_ : *request_; }
+
+  const Channel* channel_;
+  const Method* method_;
+  const Request* request_ = nullptr;  // null: kept_request_
+  std::optional<Request> kept_request_;
+  CallOptions options_;
 };
+
+// Gets the reply to a unary call.
+template <typename Reply>
+using UnaryCallback = absl::AnyInvocable<void(absl::StatusOr<Reply>)>;
 
 namespace internal {
 
@@ -56,7 +77,7 @@ namespace internal {
 template <typename Reply>
 class CallbackCall final : private Operation {
  public:
-  using Callback = absl::AnyInvocable<void(absl::StatusOr<Reply>)>;
+  using Callback = UnaryCallback<Reply>;
   static void Start(const Channel& channel, const Method& method, const google::protobuf::MessageLite& request,
                     Callback callback, const CallOptions& options) {
     auto* call = new CallbackCall(std::move(callback));
