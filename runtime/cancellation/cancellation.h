@@ -1,14 +1,15 @@
 // Cancellation: one side asks, any number of listeners hear it once.
 //
 //   CancellationSource source;
-//   auto reply = stub.Search(request, {.cancellation = source.token()});   // on one thread
-//   source.Cancel();                                                        // on another: the call ends as CANCELLED
+//   auto reply = stub.Search(request, {.cancellation = &source.token()});  // on one thread
+//   source.Cancel();                                                       // on another: CANCELLED
 //
 // All functions may be called by any thread.
 #ifndef ANYWIRE_RUNTIME_CANCELLATION_CANCELLATION_H_
 #define ANYWIRE_RUNTIME_CANCELLATION_CANCELLATION_H_
 
 #include <memory>
+#include <utility>
 
 #include "absl/functional/any_invocable.h"
 
@@ -16,7 +17,8 @@ namespace anywire {
 
 class CancellationState;
 
-// What one hands to those who should listen. Cheap to copy. A default-constructed token is never cancelled.
+// What one hands to those who should listen. Cheap to copy. A default-constructed token is never
+// cancelled.
 class CancellationToken {
  public:
   CancellationToken() = default;
@@ -31,20 +33,30 @@ class CancellationToken {
   std::shared_ptr<CancellationState> state_;
 };
 
+// Neither copyable nor movable, so that whoever may cancel is plain to see. Its end does not
+// cancel.
 class CancellationSource {
  public:
   CancellationSource();
-  CancellationToken token() const { return CancellationToken(state_); }
+  CancellationSource(const CancellationSource&) = delete;
+  CancellationSource& operator=(const CancellationSource&) = delete;
+
+  const CancellationToken& token() const { return token_; }
   // Runs every registered callback, on this thread, once. Later calls do nothing.
   void Cancel();
 
+  // Makes the source as new: tokens copied from it before hear no more of it. Costs nothing when
+  // there are none. Not while another thread uses the source.
+  void Renew();
+
  private:
-  std::shared_ptr<CancellationState> state_;
+  CancellationToken token_;
 };
 
-// A registration. `function` runs once, on the thread that cancels, or inside the constructor if that has happened
-// already. After the destructor it does not run; the destructor waits for a run in progress on another thread (and not
-// for one that it is called from).
+// A registration. `function` runs once, on the thread that cancels, or inside the constructor if
+// that has happened already. After the destructor it does not run; the destructor waits for a run
+// in progress on another thread (and not for one that it is called from). The function must not
+// throw.
 class CancellationCallback {
  public:
   CancellationCallback(const CancellationToken& token, absl::AnyInvocable<void()> function);
@@ -53,7 +65,6 @@ class CancellationCallback {
   CancellationCallback& operator=(const CancellationCallback&) = delete;
 
  private:
-  friend class CancellationSource;
   friend class CancellationState;
   std::shared_ptr<CancellationState> state_;
   absl::AnyInvocable<void()> function_;

@@ -24,7 +24,8 @@ class Method {
 
   absl::string_view full_name() const { return full_name_; }
   CallShape shape() const { return shape_; }
-  // How long a call may take whose CallOptions set no timeout: idl/options.proto. Infinite: not said there.
+  // How long a call may take whose CallOptions set no timeout: idl/options.proto. Infinite: not
+  // said there.
   absl::Duration default_timeout() const { return default_timeout_; }
   // A small number that is the same for equal names in this process. Given out at first use.
   uint32_t index() const {

@@ -12,6 +12,10 @@ class Operation {
   // the operation is started.
   virtual void Done(bool ok) = 0;
 
+  // Whether Done only wakes a thread. It may then be called where code of the user may not run: on a thread that is
+  // inside a blocking call and holds who knows what.
+  virtual bool blocking() const { return false; }
+
  protected:
   ~Operation() = default;
 };
