@@ -16,7 +16,6 @@
 #define ANYWIRE_RUNTIME_ENDPOINT_ENDPOINT_H_
 
 #include <atomic>
-#include <functional>
 #include <memory>
 
 #include "absl/base/thread_annotations.h"
@@ -25,6 +24,7 @@
 #include "anywire/event_loop.h"
 #include "anywire/operation.h"
 #include "anywire/transport.h"
+#include "runtime/endpoint/driver_pool.h"
 #include "runtime/protocol/protocol.h"
 
 namespace anywire {
@@ -44,7 +44,10 @@ class CallSink {
 class BlockingOperation final : public Operation {
  public:
   void Done(bool ok) override;
+  bool blocking() const override { return true; }
   bool ok() const { return ok_; }
+  // Waits for it on the calling thread, where no connection of the caller's needs driving for it.
+  void Wait();
 
  private:
   friend class Endpoint;
@@ -59,12 +62,15 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   using Events = protocol::Protocol::Events;
   using MakeProtocol = absl::AnyInvocable<std::unique_ptr<protocol::Protocol>(Connection&)>;
 
+  enum class Role : uint8_t { kClient, kServer };
+
   // Joins `connection` (whose loop `loop` is) with the machine that `make_protocol` makes, and begins. Any thread.
-  // `on_lost` runs once, on any thread and without the lock, when the connection has ended and every call has been told.
-  // The endpoint may be released on any thread: its last part is destroyed on the loop's.
-  static std::shared_ptr<Endpoint> Start(EventLoop& loop, std::unique_ptr<Connection> connection,
-                                         MakeProtocol make_protocol,
+  // `on_lost` runs once, on the loop's thread, when the connection has ended and every call has been told. `drivers` may
+  // be null; it outlives the endpoint. The endpoint may be released on any thread: it is destroyed on the loop's.
+  static std::shared_ptr<Endpoint> Start(EventLoop& loop, std::unique_ptr<Connection> connection, Role role,
+                                         DriverPool* drivers, MakeProtocol make_protocol,
                                          absl::AnyInvocable<void(const absl::Status&)> on_lost);
+  ~Endpoint() override;
 
   // Runs `command(protocol, events)` under the lock, where it may call the machine's commands (and nothing of the
   // endpoint), and then sees to what came of it. Any thread. The command's result is returned.
@@ -76,8 +82,29 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   // The caller has made sure that it may block: see OnRuntimeThread.
   void Await(BlockingOperation& operation, bool cancellable) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Brackets the time in which some operation that is not a BlockingOperation waits for this connection. The loop's
+  // thread then reads, since user code may not run on a thread that is inside a blocking call. Begin before the Run that
+  // starts the operation.
+  void BeginAsync() { async_.fetch_add(1, std::memory_order_relaxed); }
+  void EndAsync() { async_.fetch_sub(1, std::memory_order_relaxed); }
+
+  // Completes `operation` here if that is allowed on this thread, else on the loop's.
+  void Complete(Operation& operation, bool ok);
+
   // Whether this thread is inside a dispatch or an event loop, so that waiting here might be waiting for oneself.
   static bool OnRuntimeThread();
+
+  // For the time of a blocking call: this thread may be borrowed to run the handlers of a server in the same process.
+  class ScopedBorrow {
+   public:
+    ScopedBorrow();
+    ~ScopedBorrow();
+    ScopedBorrow(const ScopedBorrow&) = delete;
+    ScopedBorrow& operator=(const ScopedBorrow&) = delete;
+
+   private:
+    const bool previous_;
+  };
 
   // Ends the connection; calls end with `why`. Any thread.
   void Close(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -88,52 +115,69 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   bool retired() const { return retired_.load(std::memory_order_relaxed); }
 
  private:
-  Endpoint(EventLoop& loop, std::unique_ptr<Connection> connection,
-           absl::AnyInvocable<void(const absl::Status&)> on_lost);
-  ~Endpoint() override;
-  void Begin(MakeProtocol make_protocol);
+  using Instant = protocol::Instant;
 
   // Who receives.
   enum class Reader : uint8_t {
-    kNobody,    // until the alarm gives the connection back to the loop
+    kNobody,    // client only: until the alarm gives the connection to the loop
     kWatching,  // the loop, when the connection has something
-    kThread,    // a thread is in ReceiveAndHandle now
+    kThread,    // a thread is in Drive now
   };
 
   class LoopAlarm;
 
+  Endpoint(EventLoop& loop, std::unique_ptr<Connection> connection, Role role, DriverPool* drivers,
+           absl::AnyInvocable<void(const absl::Status&)> on_lost);
+
   void OnReadable() override;
   void OnWritable() override;
-  void OnAlarm(protocol::Instant now);
+  void OnAlarm(Instant now);
 
-  // The reader's work: one Receive and all that follows from it. False once the connection is lost.
-  bool ReceiveAndHandle(protocol::Instant wait_until) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Sees to what a command or input left behind: pump, dispatch, transmit, alarm. Takes the lock held, leaves it released.
-  void Settle() ABSL_UNLOCK_FUNCTION(mutex_);
-  // Hands on the events that wait. The caller becomes the dispatcher and has the lock again at the end.
+  // The reader's work. The caller has set reader_ to kThread. Receives and handles until `stop(frames_received)`, which is
+  // asked with the lock held after each Receive; waits in each until `wait_until(now)`. Gives the role on at the end.
+  template <typename WaitUntil, typename Stop>
+  void Drive(WaitUntil wait_until, Stop stop) ABSL_UNLOCK_FUNCTION(mutex_);
+  void DriveDedicated();
+  // What was received goes to the machine, and its events to the calls. Releases and retakes the lock.
+  void Handle(const absl::StatusOr<absl::Span<const ReceivedFrame>>& frames, Instant now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Hands on the events that wait, or leaves them to the thread that is doing so.
   void Dispatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Transmit() ABSL_LOCKS_EXCLUDED(mutex_);
-  void Lose(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sees to what a command or input left behind. Takes the lock held and leaves it released.
+  void Settle() ABSL_UNLOCK_FUNCTION(mutex_);
+  // Sends until nothing is published. Releases and retakes the lock.
+  void Transmit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The connection is over.
+  void Lose(const absl::Status& why, Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives the reader's role to whoever should have it next.
-  void PassReader() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PassReader(Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Watch(bool on) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // After a turn of the loop: a connection that goes to and fro gets a thread that waits in it (see DriverPool).
+  bool ShouldDedicate(size_t frames, Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool dispatching_here() const;
 
   EventLoop& loop_;
   const std::unique_ptr<Connection> connection_;
+  const Role role_;
+  DriverPool* const drivers_;
   std::unique_ptr<LoopAlarm> alarm_;
+  std::atomic<int> async_{0};
+  std::atomic<bool> retired_{false};
 
   absl::Mutex mutex_;
   std::unique_ptr<protocol::Protocol> protocol_ ABSL_GUARDED_BY(mutex_);
   Events events_ ABSL_GUARDED_BY(mutex_);
   Events batch_;  // the dispatcher's
   Reader reader_ ABSL_GUARDED_BY(mutex_) = Reader::kNobody;
+  bool watched_ ABSL_GUARDED_BY(mutex_) = false;
   bool dispatching_ ABSL_GUARDED_BY(mutex_) = false;
+  bool dispatch_posted_ ABSL_GUARDED_BY(mutex_) = false;
   bool transmitting_ ABSL_GUARDED_BY(mutex_) = false;
   bool lost_ ABSL_GUARDED_BY(mutex_) = false;
-  std::atomic<bool> retired_{false};
-  protocol::Instant last_driven_ ABSL_GUARDED_BY(mutex_);
+  int streak_ ABSL_GUARDED_BY(mutex_) = 0;  // turns of the loop in a row with one frame each
+  Instant last_driven_ ABSL_GUARDED_BY(mutex_);
   BlockingOperation* parked_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  absl::AnyInvocable<void(const absl::Status&)> on_lost_;
+  absl::AnyInvocable<void(const absl::Status&)> on_lost_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace anywire

@@ -1,0 +1,123 @@
+#include "runtime/client/call_setup.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "anywire/call_scope.h"
+#include "anywire/delivery.h"
+
+namespace anywire {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using google::protobuf::MessageLite;
+using protocol::Instant;
+
+Instant After(absl::Duration timeout) {
+  const Instant now = Clock::now();
+  if (timeout <= absl::ZeroDuration()) return now;
+  const absl::Duration longest = absl::FromChrono(Instant::max() - now);
+  if (timeout >= longest) return Instant::max();
+  return now + absl::ToChronoNanoseconds(timeout);
+}
+
+}  // namespace
+
+ClientWatchers::ClientWatchers(const ClientInterceptors& interceptors, const Method& method,
+                               absl::string_view target) {
+  for (const std::shared_ptr<ClientInterceptor>& interceptor : interceptors) {
+    std::unique_ptr<ClientCallWatcher> watcher = interceptor->Intercept(method, target);
+    if (watcher == nullptr) continue;
+    if (watched_ == nullptr) watched_ = std::make_unique<Watched>();
+    watched_->watchers.push_back(std::move(watcher));
+  }
+  if (watched_ != nullptr) watched_->started = Clock::now();
+}
+
+absl::Status ClientWatchers::OnStart(Metadata& metadata) {
+  if (empty()) return absl::OkStatus();
+  for (auto& watcher : watched_->watchers) {
+    if (absl::Status status = watcher->OnStart(metadata); !status.ok()) {
+      return WithDelivery(std::move(status), Delivery::kNotSent);
+    }
+  }
+  return absl::OkStatus();
+}
+
+void ClientWatchers::OnSendMessage(const MessageLite& message) {
+  if (empty()) return;
+  for (auto& watcher : watched_->watchers) watcher->OnSendMessage(message);
+}
+
+void ClientWatchers::OnInitialMetadata(const Metadata& metadata) {
+  if (empty()) return;
+  auto& watchers = watched_->watchers;
+  for (auto it = watchers.rbegin(); it != watchers.rend(); ++it) (*it)->OnInitialMetadata(metadata);
+}
+
+void ClientWatchers::OnReceiveMessage(const MessageLite& message) {
+  if (empty()) return;
+  auto& watchers = watched_->watchers;
+  for (auto it = watchers.rbegin(); it != watchers.rend(); ++it) (*it)->OnReceiveMessage(message);
+}
+
+void ClientWatchers::OnFinish(absl::Status& status, const Metadata& trailing) {
+  if (empty()) return;
+  const absl::Duration elapsed = absl::FromChrono(Clock::now() - watched_->started);
+  auto& watchers = watched_->watchers;
+  for (auto it = watchers.rbegin(); it != watchers.rend(); ++it) {
+    (*it)->OnFinish(status, trailing, elapsed);
+  }
+}
+
+Instant CallDeadline(const CallOptions& options, absl::Duration default_timeout) {
+  Instant deadline = Instant::max();
+  const absl::Duration timeout =
+      options.timeout == absl::InfiniteDuration() ? default_timeout : options.timeout;
+  if (timeout != absl::InfiniteDuration()) deadline = After(timeout);
+  const CallScope* const scope = CurrentCallScope();
+  if (options.inherit && scope != nullptr) deadline = std::min(deadline, scope->deadline);
+  return deadline;
+}
+
+CancellationToken OwnCancellation(const CallOptions& options) {
+  return options.cancellation != nullptr ? *options.cancellation : CancellationToken();
+}
+
+CancellationToken InheritedCancellation(const CallOptions& options) {
+  const CallScope* const scope = CurrentCallScope();
+  return options.inherit && scope != nullptr ? scope->cancellation : CancellationToken();
+}
+
+protocol::Payload MakePayload(const MessageLite& message) {
+  return {.size = message.ByteSizeLong(),
+          .object = &message,
+          .write = [](const void* object, uint8_t* to, size_t) {
+            static_cast<const MessageLite*>(object)->SerializeWithCachedSizesToArray(to);
+          }};
+}
+
+absl::Status ParseReply(absl::Span<const uint8_t> bytes, MessageLite* reply) {
+  if (bytes.size() <= std::numeric_limits<int>::max() &&
+      reply->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::OkStatus();
+  }
+  return absl::InternalError(
+      absl::StrCat("the server's message is no valid ", reply->GetTypeName()));
+}
+
+absl::Status CancelledByCaller() { return absl::CancelledError("cancelled by the caller"); }
+
+absl::Status BlockingCallRefused() {
+  return WithDelivery(
+      absl::FailedPreconditionError(
+          "a blocking call on a thread of the runtime (in a coroutine handler or a callback) would "
+          "wait for itself: co_await the call through Async() instead"),
+      Delivery::kNotSent);
+}
+
+}  // namespace anywire

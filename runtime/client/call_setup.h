@@ -1,0 +1,83 @@
+// What every client call works out before it starts: deadline, cancellation, metadata, interceptors.
+#ifndef ANYWIRE_RUNTIME_CLIENT_CALL_SETUP_H_
+#define ANYWIRE_RUNTIME_CLIENT_CALL_SETUP_H_
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "anywire/call_options.h"
+#include "anywire/interceptor.h"
+#include "anywire/method.h"
+#include "google/protobuf/message_lite.h"
+#include "runtime/protocol/protocol.h"
+
+namespace anywire {
+
+using ClientInterceptors = std::vector<std::shared_ptr<ClientInterceptor>>;
+
+// The watchers of one call, outermost first. Costs one null pointer for a call without interceptors.
+class ClientWatchers {
+ public:
+  ClientWatchers(const ClientInterceptors& interceptors, const Method& method, absl::string_view target);
+
+  bool empty() const { return watched_ == nullptr; }
+  // `metadata` is changed in place. An error is the call's status; carries Delivery::kNotSent.
+  absl::Status OnStart(Metadata& metadata);
+  void OnSendMessage(const google::protobuf::MessageLite& message);
+  void OnInitialMetadata(const Metadata& metadata);
+  void OnReceiveMessage(const google::protobuf::MessageLite& message);
+  void OnFinish(absl::Status& status, const Metadata& trailing);
+
+ private:
+  struct Watched {
+    std::vector<std::unique_ptr<ClientCallWatcher>> watchers;
+    protocol::Instant started;
+  };
+  std::unique_ptr<Watched> watched_;
+};
+
+// When a call with these options, made here and now, must be over.
+protocol::Instant CallDeadline(const CallOptions& options, absl::Duration default_timeout);
+
+// The options' own token; else one without a source.
+CancellationToken OwnCancellation(const CallOptions& options);
+
+// The cancellation of the handler that this call is made in, if it is to be inherited; else a token without a source.
+CancellationToken InheritedCancellation(const CallOptions& options);
+
+// Calls `cancel` once when the options' token, or the inherited one, is cancelled. Empty when neither can be.
+class CallCancellation {
+ public:
+  CallCancellation() = default;
+  // `cancel` may run inside, and on any thread until the destructor has returned. `cancel` is copied.
+  template <typename Cancel>
+  void Listen(const CancellationToken& own, const CancellationToken& inherited, const Cancel& cancel) {
+    if (own) own_.emplace(own, cancel);
+    if (inherited) inherited_.emplace(inherited, cancel);
+  }
+  void Stop() {
+    own_.reset();
+    inherited_.reset();
+  }
+
+ private:
+  std::optional<CancellationCallback> own_;
+  std::optional<CancellationCallback> inherited_;
+};
+
+// `message` as the protocol machine takes it. Its size must be current: made by ByteSizeLong.
+protocol::Payload MakePayload(const google::protobuf::MessageLite& message);
+
+// Parses what the server sent; INTERNAL when it is no such message.
+absl::Status ParseReply(absl::Span<const uint8_t> bytes, google::protobuf::MessageLite* reply);
+
+absl::Status CancelledByCaller();
+// For a blocking call on a thread of the runtime's own.
+absl::Status BlockingCallRefused();
+
+}  // namespace anywire
+
+#endif  // ANYWIRE_RUNTIME_CLIENT_CALL_SETUP_H_

@@ -1,0 +1,498 @@
+#include "runtime/client/stream_call.h"
+
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "anywire/delivery.h"
+
+namespace anywire {
+namespace {
+
+using google::protobuf::MessageLite;
+using protocol::Event;
+using protocol::SendResult;
+
+protocol::Payload SerializedPayload(const std::string& bytes) {
+  return {.size = bytes.size(),
+          .object = bytes.data(),
+          .write = [](const void* object, uint8_t* to, size_t size) {
+            if (size != 0) std::memcpy(to, object, size);
+          }};
+}
+
+}  // namespace
+
+StreamCall::StreamCall(std::shared_ptr<Connector> connector,
+                       const ClientInterceptors& interceptors, const Method& method,
+                       const CallOptions& options)
+    : connector_(std::move(connector)),
+      method_(method),
+      received_(options.received),
+      deadline_(CallDeadline(options, connector_->options().call_timeout)),
+      watchers_(interceptors, method, connector_->target()),
+      metadata_(options.metadata != nullptr ? *options.metadata : Metadata()) {}
+
+void StreamCall::Start(const MessageLite* request, const CallOptions& options) {
+  {
+    absl::MutexLock lock(&mutex_);
+    self_ = shared_from_this();
+    if (request != nullptr) {
+      unsent_ = request->SerializePartialAsString();
+      half_closed_ = true;
+    }
+  }
+  if (absl::Status status = watchers_.OnStart(metadata_); !status.ok()) {
+    End(std::move(status), {});
+    return;
+  }
+  if (request != nullptr) watchers_.OnSendMessage(*request);
+  const CancellationToken inherited = InheritedCancellation(options);
+  const CancellationToken own = OwnCancellation(options);
+  cancellable_ = own || inherited;
+  cancellation_.Listen(own, inherited, [this] { CancelWith(CancelledByCaller()); });
+  if (std::shared_ptr<Endpoint> endpoint = connector_->Current(); endpoint != nullptr) {
+    OnConnected(std::move(endpoint));
+  } else {
+    connector_->Wait(*this, deadline_);
+  }
+}
+
+void StreamCall::OnConnected(absl::StatusOr<std::shared_ptr<Endpoint>> endpoint) {
+  const std::shared_ptr<StreamCall> self = shared_from_this();
+  absl::Status status = endpoint.ok() ? Open(*endpoint) : endpoint.status();
+  if (status.ok()) return;
+  if (endpoint.ok() && (*endpoint)->retired() && absl::IsUnavailable(status)) {
+    // It ended between the look and the opening: the next one serves as well.
+    connector_->Wait(*this, deadline_);
+    return;
+  }
+  End(std::move(status), {});
+}
+
+absl::Status StreamCall::Open(const std::shared_ptr<Endpoint>& endpoint) {
+  if (received_ != nullptr) received_->peer = endpoint->info().remote_address;
+  const bool with_request = method_.shape() == CallShape::kServerStreaming;
+  std::string request;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!cancel_status_.ok()) return WithDelivery(cancel_status_, Delivery::kNotSent);
+    endpoint_ = endpoint;
+    if (with_request) request = *unsent_;
+  }
+  const protocol::Payload first = SerializedPayload(request);
+  absl::Status opened = endpoint->Run(
+      [this, with_request, &first](protocol::Protocol& protocol, Endpoint::Events&) {
+        bool queued = false;
+        absl::StatusOr<protocol::CallId> id =
+            protocol.Open({.tag = static_cast<CallSink*>(this),
+                           .method = {.full_name = method_.full_name(), .index = method_.index()},
+                           .deadline = deadline_,
+                           .metadata = metadata_.empty() ? nullptr : &metadata_,
+                           .message = with_request ? &first : nullptr,
+                           .half_close = with_request},
+                          std::chrono::steady_clock::now(), &queued);
+        if (!id.ok()) return id.status();
+        id_ = *id;
+        return absl::OkStatus();
+      });
+  if (!opened.ok()) return opened;
+  // What was asked for in the meantime.
+  absl::Status cancelled;
+  std::optional<std::string> write;
+  bool half_close;
+  bool anything_async = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ == Phase::kConnecting) phase_ = Phase::kOpen;
+    cancelled = std::move(cancel_status_);
+    if (!with_request) write = std::move(unsent_);
+    unsent_.reset();
+    half_close = half_closed_ && !with_request;
+    for (Pending* pending : {&read_, &write_, &finish_}) {
+      if (pending->operation == nullptr || pending->operation->blocking() || pending->counted) {
+        continue;
+      }
+      pending->counted = anything_async = true;
+      endpoint->BeginAsync();
+    }
+  }
+  if (!cancelled.ok()) {
+    CancelWith(std::move(cancelled));
+  } else if (write.has_value()) {
+    Send(SerializedPayload(*write), half_close);
+  } else if (half_close || anything_async) {
+    endpoint->Run([this, half_close](protocol::Protocol& protocol, Endpoint::Events&) {
+      if (half_close) protocol.HalfClose(id_);
+    });
+  }
+  return absl::OkStatus();
+}
+
+void StreamCall::Put(Pending& pending, Operation& operation) {
+  pending.operation = &operation;
+  pending.counted = phase_ == Phase::kOpen && !operation.blocking();
+  if (pending.counted) endpoint_->BeginAsync();
+}
+
+Operation* StreamCall::Take(Pending& pending) {
+  if (std::exchange(pending.counted, false)) endpoint_->EndAsync();
+  return std::exchange(pending.operation, nullptr);
+}
+
+void StreamCall::Complete(Operation* operation, bool ok) {
+  if (operation == nullptr) return;
+  std::shared_ptr<Endpoint> endpoint;
+  {
+    absl::MutexLock lock(&mutex_);
+    endpoint = endpoint_;
+  }
+  if (endpoint != nullptr) {
+    endpoint->Complete(*operation, ok);
+  } else {
+    operation->Done(ok);
+  }
+}
+
+void StreamCall::Read(MessageLite* message, Operation& done) {
+  protocol::ReceivedMessage next;
+  bool consume;
+  std::shared_ptr<Endpoint> wake;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!unread_.empty()) {
+      next = std::move(unread_.front().first);
+      consume = unread_.front().second;
+      unread_.pop_front();
+    } else if (phase_ != Phase::kEnded) {
+      read_into_ = message;
+      Put(read_, done);
+      if (!read_.counted) return;
+      wake = endpoint_;
+    } else {
+      wake = nullptr;
+      next.owned = nullptr;
+      consume = false;
+      message = nullptr;
+    }
+  }
+  if (wake != nullptr) {
+    wake->Run([](protocol::Protocol&, Endpoint::Events&) {});
+  } else if (message == nullptr) {
+    done.Done(false);
+  } else {
+    Deliver(next.bytes, consume, message, done);
+  }
+}
+
+void StreamCall::Deliver(absl::Span<const uint8_t> bytes, bool consume, MessageLite* into,
+                         Operation& done) {
+  absl::Status status = ParseReply(bytes, into);
+  if (consume) {
+    std::shared_ptr<Endpoint> endpoint;
+    {
+      absl::MutexLock lock(&mutex_);
+      endpoint = endpoint_;
+    }
+    endpoint->Run([this, size = bytes.size()](protocol::Protocol& protocol, Endpoint::Events&) {
+      protocol.Consumed(id_, size);
+    });
+  }
+  const bool ok = status.ok();
+  if (ok) {
+    watchers_.OnReceiveMessage(*into);
+  } else {
+    CancelWith(std::move(status));
+  }
+  Complete(&done, ok);
+}
+
+void StreamCall::Write(const MessageLite& message, bool last, Operation& done) {
+  watchers_.OnSendMessage(message);
+  const protocol::Payload payload = MakePayload(message);
+  bool over = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ == Phase::kEnded || half_closed_ || !cancel_status_.ok()) {
+      over = true;
+    } else {
+      half_closed_ = last;
+      Put(write_, done);
+      if (phase_ == Phase::kConnecting) {
+        unsent_.emplace(payload.size, '\0');
+        payload.write(payload.object, reinterpret_cast<uint8_t*>(unsent_->data()), payload.size);
+        return;
+      }
+    }
+  }
+  if (over) {
+    done.Done(false);
+  } else {
+    Send(payload, last);
+  }
+}
+
+// Sends what write_ waits for.
+void StreamCall::Send(const protocol::Payload& payload, bool last) {
+  std::shared_ptr<Endpoint> endpoint;
+  {
+    absl::MutexLock lock(&mutex_);
+    endpoint = endpoint_;
+  }
+  const SendResult result =
+      endpoint->Run([this, &payload, last](protocol::Protocol& protocol, Endpoint::Events&) {
+        const SendResult result = protocol.Send(id_, payload);
+        if (last && (result == SendResult::kSent || result == SendResult::kQueued)) {
+          protocol.HalfClose(id_);
+        }
+        return result;
+      });
+  if (result == SendResult::kQueued) return;  // kWritable completes the write
+  if (result == SendResult::kTooLarge) {
+    CancelWith(absl::ResourceExhaustedError(
+        absl::StrCat("a message of ", payload.size, " bytes is larger than the ",
+                     connector_->options().limits.max_send_message_size,
+                     " that may be sent (limits.max_send_message_size)")));
+  }
+  Operation* written;
+  {
+    absl::MutexLock lock(&mutex_);
+    written = Take(write_);
+  }
+  Complete(written, result == SendResult::kSent);
+}
+
+void StreamCall::WritesDone() {
+  std::shared_ptr<Endpoint> endpoint;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (half_closed_ || phase_ == Phase::kEnded) return;
+    half_closed_ = true;
+    if (phase_ == Phase::kConnecting) return;
+    endpoint = endpoint_;
+  }
+  endpoint->Run([this](protocol::Protocol& protocol, Endpoint::Events&) { protocol.HalfClose(id_); });
+}
+
+void StreamCall::Finish(Operation& done) {
+  std::deque<std::pair<protocol::ReceivedMessage, bool>> unread;
+  std::shared_ptr<Endpoint> endpoint;
+  bool ended;
+  {
+    absl::MutexLock lock(&mutex_);
+    discarding_ = true;
+    unread.swap(unread_);
+    ended = phase_ == Phase::kEnded;
+    if (!ended) Put(finish_, done);
+    if (phase_ == Phase::kOpen) endpoint = endpoint_;
+  }
+  if (ended) {
+    done.Done(true);
+  } else if (endpoint != nullptr) {
+    endpoint->Run([this, &unread](protocol::Protocol& protocol, Endpoint::Events&) {
+      for (const auto& [message, consume] : unread) {
+        if (consume) protocol.Consumed(id_, message.bytes.size());
+      }
+    });
+  }
+}
+
+absl::Status StreamCall::TakeStatus() {
+  absl::MutexLock lock(&mutex_);
+  return std::exchange(status_, absl::OkStatus());
+}
+
+void StreamCall::CancelWith(absl::Status status) {
+  std::shared_ptr<Endpoint> endpoint;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (phase_ == Phase::kEnded) return;
+    if (phase_ == Phase::kOpen) {
+      endpoint = endpoint_;
+    } else {
+      if (!cancel_status_.ok()) return;
+      cancel_status_ = status;
+    }
+  }
+  if (endpoint != nullptr) {
+    endpoint->Run([this, &status](protocol::Protocol& protocol, Endpoint::Events& events) {
+      protocol.Cancel(id_, std::move(status), events);
+    });
+  } else if (connector_->Forget(*this)) {
+    End(WithDelivery(std::move(status), Delivery::kNotSent), {});
+  }
+}
+
+bool StreamCall::Await(absl::FunctionRef<void(Operation&)> start) {
+  if (Endpoint::OnRuntimeThread()) {
+    CancelWith(BlockingCallRefused());
+    return false;
+  }
+  const Endpoint::ScopedBorrow borrow;
+  std::shared_ptr<Endpoint> endpoint;
+  {
+    const auto connected = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+      return phase_ != Phase::kConnecting;
+    };
+    absl::MutexLock lock(&mutex_, absl::Condition(&connected));
+    endpoint = endpoint_;
+  }
+  BlockingOperation operation;
+  start(operation);
+  if (endpoint != nullptr) {
+    endpoint->Await(operation, cancellable_);
+  } else {
+    operation.Wait();
+  }
+  return operation.ok();
+}
+
+void StreamCall::OnEvent(Event& event) {
+  const std::shared_ptr<StreamCall> self = shared_from_this();
+  if (event.bits & Event::kInitialMetadata && event.metadata != nullptr) {
+    watchers_.OnInitialMetadata(*event.metadata);
+    if (received_ != nullptr) received_->initial = *event.metadata;
+    initial_metadata_ = std::move(*event.metadata);
+  }
+  if (event.bits & Event::kMessage) {
+    OnMessage(event.message, /*consume=*/(event.bits & Event::kFinished) == 0);
+  }
+  if (event.bits & Event::kWritable) {
+    Operation* written;
+    {
+      absl::MutexLock lock(&mutex_);
+      written = Take(write_);
+    }
+    Complete(written, true);
+  }
+  if (event.bits & Event::kFinished) {
+    std::shared_ptr<Endpoint> endpoint;
+    {
+      absl::MutexLock lock(&mutex_);
+      endpoint = endpoint_;
+    }
+    endpoint->Run([this](protocol::Protocol& protocol, Endpoint::Events& events) {
+      protocol.Release(id_, events);
+    });
+    if (event.final == nullptr) {
+      End(absl::OkStatus(), {});
+    } else {
+      End(std::move(event.final->status), std::move(event.final->trailing));
+    }
+  }
+}
+
+void StreamCall::OnMessage(protocol::ReceivedMessage& message, bool consume) {
+  Operation* reading = nullptr;
+  MessageLite* into = nullptr;
+  std::shared_ptr<Endpoint> discard;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (discarding_) {
+      if (consume) discard = endpoint_;
+    } else if (read_.operation != nullptr) {
+      reading = Take(read_);
+      into = read_into_;
+    } else {
+      message.Own();
+      unread_.emplace_back(std::move(message), consume);
+    }
+  }
+  if (reading != nullptr) {
+    Deliver(message.bytes, consume, into, *reading);
+  } else if (discard != nullptr) {
+    discard->Run([this, size = message.bytes.size()](protocol::Protocol& protocol,
+                                                     Endpoint::Events&) {
+      protocol.Consumed(id_, size);
+    });
+  }
+}
+
+void StreamCall::End(absl::Status status, Metadata trailing) {
+  watchers_.OnFinish(status, trailing);
+  if (received_ != nullptr) received_->trailing = trailing;
+  trailing_metadata_ = std::move(trailing);
+  std::shared_ptr<StreamCall> self;
+  Operation* reading;
+  Operation* writing;
+  Operation* finishing;
+  {
+    absl::MutexLock lock(&mutex_);
+    phase_ = Phase::kEnded;
+    status_ = std::move(status);
+    self = std::move(self_);
+    reading = Take(read_);
+    writing = Take(write_);
+    finishing = Take(finish_);
+  }
+  Complete(reading, false);
+  Complete(writing, false);
+  Complete(finishing, true);
+}
+
+namespace {
+
+// The user's handle of a call.
+class StreamHandle final : public ClientStream {
+ public:
+  explicit StreamHandle(std::shared_ptr<StreamCall> call) : call_(std::move(call)) {}
+  ~StreamHandle() override { call_->CancelWith(CancelledByCaller()); }
+
+  void Read(MessageLite* message, Operation& done) override { call_->Read(message, done); }
+  void Write(const MessageLite& message, bool last, Operation& done) override {
+    call_->Write(message, last, done);
+  }
+  void WritesDone() override { call_->WritesDone(); }
+  void Finish(Operation& done) override { call_->Finish(done); }
+  absl::Status TakeStatus() override { return call_->TakeStatus(); }
+  const Metadata& initial_metadata() const override { return call_->initial_metadata(); }
+  const Metadata& trailing_metadata() const override { return call_->trailing_metadata(); }
+  void Cancel() override { call_->CancelWith(CancelledByCaller()); }
+  bool Await(absl::FunctionRef<void(Operation&)> start) override { return call_->Await(start); }
+
+ private:
+  const std::shared_ptr<StreamCall> call_;
+};
+
+// A call that failed before it began: every step says so.
+class FailedStreamHandle final : public ClientStream {
+ public:
+  explicit FailedStreamHandle(absl::Status status) : status_(std::move(status)) {}
+
+  void Read(MessageLite*, Operation& done) override { done.Done(false); }
+  void Write(const MessageLite&, bool, Operation& done) override { done.Done(false); }
+  void WritesDone() override {}
+  void Finish(Operation& done) override { done.Done(true); }
+  absl::Status TakeStatus() override { return status_; }
+  const Metadata& initial_metadata() const override { return no_metadata_; }
+  const Metadata& trailing_metadata() const override { return no_metadata_; }
+  void Cancel() override {}
+  bool Await(absl::FunctionRef<void(Operation&)> start) override {
+    BlockingOperation operation;
+    start(operation);
+    operation.Wait();
+    return operation.ok();
+  }
+
+ private:
+  const absl::Status status_;
+  const Metadata no_metadata_;
+};
+
+}  // namespace
+
+std::unique_ptr<ClientStream> StartStream(const std::shared_ptr<Connector>& connector,
+                                          const ClientInterceptors& interceptors,
+                                          const Method& method, const MessageLite* request,
+                                          const CallOptions& options) {
+  auto call = std::make_shared<StreamCall>(connector, interceptors, method, options);
+  call->Start(request, options);
+  return std::make_unique<StreamHandle>(std::move(call));
+}
+
+std::unique_ptr<ClientStream> FailedStream(absl::Status status) {
+  return std::make_unique<FailedStreamHandle>(std::move(status));
+}
+
+}  // namespace anywire

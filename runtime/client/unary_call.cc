@@ -1,0 +1,328 @@
+#include "runtime/client/unary_call.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "anywire/delivery.h"
+
+namespace anywire {
+namespace {
+
+using google::protobuf::MessageLite;
+
+// The clock is read for calls that have a deadline; for the others any time will do.
+Instant StartTime(Instant deadline) {
+  return deadline == Instant::max() ? Instant() : std::chrono::steady_clock::now();
+}
+
+// What to send: the options' own metadata, or a copy in `own` that the watchers may add to.
+absl::Status PrepareMetadata(ClientWatchers& watchers, const CallOptions& options, Metadata* own,
+                             const Metadata** metadata) {
+  *metadata = options.metadata != nullptr ? options.metadata : own;
+  if (watchers.empty()) return absl::OkStatus();
+  if (options.metadata != nullptr) *own = *options.metadata;
+  *metadata = own;
+  return watchers.OnStart(*own);
+}
+
+}  // namespace
+
+absl::Status UnaryCall::Open(Endpoint& endpoint, const protocol::Payload& payload,
+                             const Metadata& metadata, Instant deadline) {
+  open_on_ = &endpoint;
+  if (received_ != nullptr) received_->peer = endpoint.info().remote_address;
+  return endpoint.Run([this, &payload, &metadata, deadline](protocol::Protocol& protocol,
+                                                            Endpoint::Events&) {
+    bool queued;
+    absl::StatusOr<protocol::CallId> id =
+        protocol.Open({.tag = static_cast<CallSink*>(this),
+                       .method = {.full_name = method_.full_name(), .index = method_.index()},
+                       .deadline = deadline,
+                       .metadata = metadata.empty() ? nullptr : &metadata,
+                       .message = &payload,
+                       .half_close = true},
+                      StartTime(deadline), &queued);
+    if (!id.ok()) return id.status();
+    id_ = *id;
+    return absl::OkStatus();
+  });
+}
+
+void UnaryCall::Cancel(Endpoint& endpoint) {
+  endpoint.Run([this](protocol::Protocol& protocol, Endpoint::Events& events) {
+    protocol.Cancel(id_, CancelledByCaller(), events);
+  });
+}
+
+void UnaryCall::OnEvent(protocol::Event& event) {
+  if (event.bits & protocol::Event::kInitialMetadata && event.metadata != nullptr) {
+    watchers_.OnInitialMetadata(*event.metadata);
+    if (received_ != nullptr) received_->initial = std::move(*event.metadata);
+  }
+  if (event.bits & protocol::Event::kMessage) {
+    if (replied_) {
+      status_ = absl::InternalError("the server sent more than one reply");
+    } else {
+      status_ = ParseReply(event.message.bytes, reply_);
+      if (status_.ok()) watchers_.OnReceiveMessage(*reply_);
+    }
+    replied_ = true;
+    if ((event.bits & protocol::Event::kFinished) == 0) {
+      open_on_->Run([this, size = event.message.bytes.size()](protocol::Protocol& protocol,
+                                                              Endpoint::Events&) {
+        protocol.Consumed(id_, size);
+      });
+    }
+  }
+  if (event.bits & protocol::Event::kFinished) {
+    static const Metadata* const none = new Metadata;
+    const Metadata* trailing = none;
+    if (event.final != nullptr) {
+      // What went wrong first is what the caller should hear.
+      if (status_.ok()) status_ = std::move(event.final->status);
+      trailing = &event.final->trailing;
+    }
+    if (status_.ok() && !replied_) {
+      status_ = absl::InternalError("the server ended the call as OK without a reply");
+    }
+    open_on_->Run([this](protocol::Protocol& protocol, Endpoint::Events& events) {
+      protocol.Release(id_, events);
+    });
+    status_ = Conclude(std::move(status_), *trailing);
+    if (received_ != nullptr && event.final != nullptr) {
+      received_->trailing = std::move(event.final->trailing);
+    }
+    OnEnd();
+  }
+}
+
+absl::Status UnaryCall::Conclude(absl::Status status, const Metadata& trailing) {
+  watchers_.OnFinish(status, trailing);
+  return status;
+}
+
+namespace {
+
+// The wait of a blocking call for its connection.
+class BlockingConnect final : public ConnectWaiter {
+ public:
+  absl::StatusOr<std::shared_ptr<Endpoint>> Get(Connector& connector, Instant deadline,
+                                                const CancellationToken& own,
+                                                const CancellationToken& inherited) {
+    connector.Wait(*this, deadline);
+    CallCancellation cancellation;
+    cancellation.Listen(own, inherited, [this, &connector] {
+      if (!connector.Forget(*this)) return;
+      OnConnected(WithDelivery(CancelledByCaller(), Delivery::kNotSent));
+    });
+    operation_.Wait();
+    return std::move(endpoint_);
+  }
+
+ private:
+  void OnConnected(absl::StatusOr<std::shared_ptr<Endpoint>> endpoint) override {
+    endpoint_ = std::move(endpoint);
+    operation_.Done(true);
+  }
+  absl::StatusOr<std::shared_ptr<Endpoint>> endpoint_;
+  BlockingOperation operation_;
+};
+
+class BlockingUnaryCall final : public UnaryCall {
+ public:
+  BlockingUnaryCall(Connector& connector, const ClientInterceptors& interceptors,
+                    const Method& method, MessageLite* reply, const CallOptions& options)
+      : UnaryCall(connector, interceptors, method, reply, options) {}
+
+  absl::Status Run(const MessageLite& request, const CallOptions& options) {
+    Metadata own;
+    const Metadata* metadata;
+    if (absl::Status status = PrepareMetadata(watchers_, options, &own, &metadata); !status.ok()) {
+      return Conclude(std::move(status), {});
+    }
+    const Instant deadline = CallDeadline(options, connector_.options().call_timeout);
+    const CancellationToken own_token = OwnCancellation(options);
+    const CancellationToken inherited = InheritedCancellation(options);
+    const protocol::Payload payload = MakePayload(request);
+    watchers_.OnSendMessage(request);
+    std::shared_ptr<Endpoint> endpoint;
+    for (;;) {
+      endpoint = connector_.Current();
+      if (endpoint == nullptr) {
+        absl::StatusOr<std::shared_ptr<Endpoint>> connected =
+            BlockingConnect().Get(connector_, deadline, own_token, inherited);
+        if (!connected.ok()) return Conclude(connected.status(), {});
+        endpoint = *std::move(connected);
+      }
+      absl::Status status = Open(*endpoint, payload, *metadata, deadline);
+      if (status.ok()) break;
+      // A connection that ended between the look and the opening: the next one serves as well.
+      if (endpoint->retired() && absl::IsUnavailable(status)) continue;
+      return Conclude(std::move(status), {});
+    }
+    CallCancellation cancellation;
+    cancellation.Listen(own_token, inherited, [this, &endpoint] { Cancel(*endpoint); });
+    endpoint->Await(operation_, own_token || inherited);
+    cancellation.Stop();
+    return std::move(status_);
+  }
+
+ private:
+  void OnEnd() override { operation_.Done(status_.ok()); }
+  BlockingOperation operation_;
+};
+
+// Owns itself, from StartCall to the completion of `done`.
+class AsyncUnaryCall final : public UnaryCall, private ConnectWaiter {
+ public:
+  AsyncUnaryCall(std::shared_ptr<Connector> connector, const ClientInterceptors& interceptors,
+                 const Method& method, MessageLite* reply, absl::Status* result,
+                 const CallOptions& options, Operation& done)
+      : UnaryCall(*connector, interceptors, method, reply, options),
+        connector_owner_(std::move(connector)),
+        result_(result),
+        done_(done),
+        deadline_(CallDeadline(options, connector_.options().call_timeout)) {}
+
+  void Start(const MessageLite& request, const CallOptions& options) {
+    const Metadata* metadata;
+    absl::Status status = PrepareMetadata(watchers_, options, &metadata_, &metadata);
+    if (!status.ok()) {
+      Fail(std::move(status));
+    } else {
+      const protocol::Payload payload = MakePayload(request);
+      watchers_.OnSendMessage(request);
+      cancellation_.Listen(OwnCancellation(options), InheritedCancellation(options),
+                           [this] { OnCancelled(); });
+      endpoint_ = connector_.Current();
+      if (endpoint_ == nullptr || !TryOpen(payload, *metadata)) {
+        // The request and its metadata wait here for the connection.
+        if (metadata != &metadata_) metadata_ = *metadata;
+        serialized_.resize(payload.size);
+        payload.write(payload.object, reinterpret_cast<uint8_t*>(serialized_.data()),
+                      payload.size);
+        waiting_.store(true);
+        connector_.Wait(*this, deadline_);
+        if (cancel_wanted_.load()) OnCancelled();
+      }
+    }
+    Leave(/*starter=*/true);
+  }
+
+ private:
+  // False: the connection has retired in the meantime, and there should be another.
+  bool TryOpen(const protocol::Payload& payload, const Metadata& metadata) {
+    endpoint_->BeginAsync();
+    absl::Status status = Open(*endpoint_, payload, metadata, deadline_);
+    if (status.ok()) {
+      opened_.store(true);
+      if (cancel_wanted_.load()) Cancel(*endpoint_);
+      return true;
+    }
+    endpoint_->EndAsync();
+    const bool again = endpoint_->retired() && absl::IsUnavailable(status);
+    endpoint_ = nullptr;
+    if (!again) Fail(std::move(status));
+    return !again;
+  }
+
+  void OnConnected(absl::StatusOr<std::shared_ptr<Endpoint>> endpoint) override {
+    if (!endpoint.ok()) {
+      Fail(endpoint.status());
+      return;
+    }
+    // The call may end on another thread while it is still being opened here.
+    parties_.fetch_add(1, std::memory_order_relaxed);
+    endpoint_ = *std::move(endpoint);
+    const protocol::Payload payload = {
+        .size = serialized_.size(),
+        .object = serialized_.data(),
+        .write = [](const void* object, uint8_t* to, size_t size) {
+          if (size != 0) std::memcpy(to, object, size);
+        }};
+    if (!TryOpen(payload, metadata_)) {
+      connector_.Wait(*this, deadline_);
+      if (cancel_wanted_.load()) OnCancelled();
+    }
+    Leave(/*starter=*/true);
+  }
+
+  // Any thread. Either the cancelling thread or the opening one sees what the other has done.
+  void OnCancelled() {
+    cancel_wanted_.store(true);
+    if (waiting_.load() && connector_.Forget(*this)) {
+      Fail(WithDelivery(CancelledByCaller(), Delivery::kNotSent));
+    } else if (opened_.load()) {
+      Cancel(*endpoint_);
+    }
+  }
+
+  // Ends a call that was not opened.
+  void Fail(absl::Status status) {
+    status_ = Conclude(std::move(status), {});
+    Leave(/*starter=*/true);
+  }
+
+  void OnEnd() override { Leave(/*starter=*/false); }
+
+  // The last to leave delivers, never inside the function that started or cancelled the call.
+  void Leave(bool starter) {
+    if (parties_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (starter) {
+      connector_.loop().Post([this] { Deliver(); });
+    } else {
+      Deliver();
+    }
+  }
+
+  void Deliver() {
+    cancellation_.Stop();
+    const std::shared_ptr<Endpoint> endpoint = std::move(endpoint_);
+    const std::shared_ptr<Connector> connector = connector_owner_;
+    Operation& done = done_;
+    const bool ok = status_.ok();
+    *result_ = std::move(status_);
+    delete this;
+    if (endpoint == nullptr) {
+      done.Done(ok);
+    } else {
+      endpoint->EndAsync();
+      endpoint->Complete(done, ok);
+    }
+  }
+
+  const std::shared_ptr<Connector> connector_owner_;
+  absl::Status* const result_;
+  Operation& done_;
+  const Instant deadline_;
+  std::shared_ptr<Endpoint> endpoint_;
+  std::string serialized_;
+  Metadata metadata_;
+  CallCancellation cancellation_;
+  std::atomic<int> parties_{2};  // the starter, and the call
+  std::atomic<bool> waiting_{false};
+  std::atomic<bool> opened_{false};
+  std::atomic<bool> cancel_wanted_{false};
+};
+
+}  // namespace
+
+absl::Status CallAndWait(Connector& connector, const ClientInterceptors& interceptors,
+                         const Method& method, const MessageLite& request, MessageLite* reply,
+                         const CallOptions& options) {
+  return BlockingUnaryCall(connector, interceptors, method, reply, options).Run(request, options);
+}
+
+void StartCall(const std::shared_ptr<Connector>& connector, const ClientInterceptors& interceptors,
+               const Method& method, const MessageLite& request, MessageLite* reply,
+               absl::Status* status, const CallOptions& options, Operation& done) {
+  auto* call =
+      new AsyncUnaryCall(connector, interceptors, method, reply, status, options, done);
+  call->Start(request, options);
+}
+
+}  // namespace anywire

@@ -1,0 +1,93 @@
+#include "anywire/runtime.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "anywire/builtin.h"
+#include "runtime/config/command_line.h"
+#include "runtime/process/runtime_core.h"
+
+namespace anywire {
+namespace {
+
+// The process's runtime and how it comes about. Leaked on purpose: threads may use it to the very end.
+struct DefaultRuntime {
+  std::once_flag once;
+  Runtime* runtime = nullptr;
+};
+
+DefaultRuntime& TheDefault() {
+  static auto* const instance = new DefaultRuntime;
+  return *instance;
+}
+
+Runtime* MakeRuntime(int& argc, char** argv,
+                     absl::FunctionRef<absl::Status(TransportRegistry&)> register_transports) {
+  TransportRegistry registry;
+  RegisterBuiltinTransports(registry);
+  if (absl::Status status = register_transports(registry); !status.ok()) {
+    std::fprintf(stderr, "anywire: %s\n", std::string(status.message()).c_str());
+    std::exit(config::kExitCode);
+  }
+  config::Config config = config::LoadConfigOrExit(argc, argv, registry);
+  return new Runtime(std::move(registry), std::move(config));
+}
+
+absl::Status RegisterNothing(TransportRegistry&) { return absl::OkStatus(); }
+
+}  // namespace
+
+Runtime::Core::Core(TransportRegistry transports, config::Config config)
+    : registry_(std::move(transports)),
+      config_(std::move(config)),
+      drivers_(static_cast<int>(config_.runtime().io_threads)) {}
+
+EventLoop& Runtime::Core::NextLoop() {
+  absl::MutexLock lock(&mutex_);
+  const size_t index = next_loop_++ % config_.runtime().io_threads;
+  if (index == loops_.size()) {
+    loops_.push_back(std::make_unique<EventLoop>(absl::StrCat("anywire-io-", index)));
+  }
+  return *loops_[index];
+}
+
+Runtime::Runtime(TransportRegistry transports) : Runtime(std::move(transports), config::Config()) {}
+
+Runtime::Runtime(TransportRegistry transports, config::Config config)
+    : core_(std::make_unique<Core>(std::move(transports), std::move(config))) {}
+
+Runtime::~Runtime() = default;
+
+Runtime& Runtime::Default() {
+  DefaultRuntime& instance = TheDefault();
+  std::call_once(instance.once, [&instance] {
+    int argc = 0;
+    char* no_arguments[] = {nullptr};
+    instance.runtime = MakeRuntime(argc, no_arguments, RegisterNothing);
+  });
+  return *instance.runtime;
+}
+
+void Init(int& argc, char** argv) { Init(argc, argv, RegisterNothing); }
+
+void Init(int& argc, char** argv,
+          absl::FunctionRef<absl::Status(TransportRegistry&)> register_transports) {
+  DefaultRuntime& instance = TheDefault();
+  bool first = false;
+  std::call_once(instance.once, [&instance, &first, &argc, argv, register_transports] {
+    first = true;
+    instance.runtime = MakeRuntime(argc, argv, register_transports);
+  });
+  if (!first) {
+    std::fprintf(stderr,
+                 "anywire: Init was called twice, or after the first use of a channel or server; "
+                 "call it once, first in main\n");
+    std::abort();
+  }
+}
+
+}  // namespace anywire
