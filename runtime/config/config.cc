@@ -195,6 +195,14 @@ absl::Status Config::NoSuchService(absl::string_view name,
                    "; allowed: ", names.empty() ? "" : absl::StrCat(List(names), ", or "), uris));
 }
 
+absl::Status Config::Lacks(const ServiceOptions& service, absl::string_view key,
+                           absl::string_view so) const {
+  const Position at = PlaceOf(ServicePath(&service - services_.data()));
+  return absl::FailedPreconditionError(absl::StrCat(Printable(file_, file_.size()), ":",
+                                                    AtPlace(at), ": service ", Quoted(service.name),
+                                                    " has no ", key, ", so ", so));
+}
+
 absl::StatusOr<ConnectTarget> Config::ResolveTarget(absl::string_view target,
                                                     const TransportRegistry& registry) const {
   ConnectTarget result;
@@ -206,9 +214,7 @@ absl::StatusOr<ConnectTarget> Config::ResolveTarget(absl::string_view target,
     if (result.options == nullptr) return NoSuchService(target, registry);
     result.uri = result.options->connect;
     if (result.uri.empty()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(Printable(file_, file_.size()), ": service ", Quoted(target),
-                       " has no connect, so no client can reach it by name"));
+      return Lacks(*result.options, "connect", "no client can reach it by name");
     }
   }
   absl::StatusOr<TransportRegistry::Target> resolved = ResolveUri(result.uri, registry);
@@ -230,9 +236,7 @@ absl::StatusOr<ListenTarget> Config::ResolveListen(absl::string_view target,
     if (result.options == nullptr) return NoSuchService(target, registry);
     uris = result.options->listen;
     if (uris.empty()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(Printable(file_, file_.size()), ": service ", Quoted(target),
-                       " has no listen, so no server can offer it"));
+      return Lacks(*result.options, "listen", "no server can offer it by name");
     }
   }
   for (std::string& uri : uris) {

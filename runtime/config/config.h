@@ -92,6 +92,8 @@ class Config {
   absl::Status Error(absl::string_view path, absl::string_view what,
                      absl::string_view allowed) const;
   Position PlaceOf(absl::string_view path) const;
+  absl::Status Lacks(const ServiceOptions& service, absl::string_view key,
+                     absl::string_view so) const;
   absl::Status NoSuchService(absl::string_view name, const TransportRegistry& registry) const;
 
   std::string file_;

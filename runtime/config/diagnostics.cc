@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -13,7 +14,8 @@ namespace anywire::config {
 namespace {
 
 constexpr size_t kMaxListed = 24;
-constexpr size_t kMaxCompared = 64;  // characters; edit distance costs their product
+constexpr size_t kMaxCompared = 64;  // bytes; edit distance costs their product
+constexpr size_t kMinPart = 4;       // bytes of a part that suggests the whole
 
 // C0 and C1 controls, line and paragraph separators, and what reorders or hides the text around it.
 bool IsHarmful(uint32_t code) {
@@ -104,6 +106,12 @@ std::string Nearest(absl::string_view word, const std::vector<std::string>& item
     if (distance < nearest_distance && distance < std::max(word.size(), item.size())) {
       nearest = &item;
       nearest_distance = distance;
+    }
+  }
+  // "threads" for "io_threads".
+  for (const std::string& item : items) {
+    if (nearest == nullptr && lower.size() >= kMinPart && absl::StrContains(item, lower)) {
+      nearest = &item;
     }
   }
   return nearest == nullptr ? "" : *nearest;

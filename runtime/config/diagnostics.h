@@ -34,7 +34,8 @@ std::string Quoted(absl::string_view text);
 // "a, b, c"; of more than 24 the first ones and how many more there are.
 std::string List(const std::vector<std::string>& items);
 
-// The item nearest to `word` by edit distance, or "" when none is near enough to be meant.
+// The item nearest to `word` by edit distance, else one that contains it, or "" when none is near
+// enough to be meant.
 std::string Nearest(absl::string_view word, const std::vector<std::string>& items);
 
 // " (did you mean "x"?)" for a suggestion, "" for none.

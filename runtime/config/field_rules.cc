@@ -54,6 +54,7 @@ std::string GuessSize(absl::string_view text) {
 }
 
 std::string GuessDuration(absl::string_view text) {
+  if (text.empty()) return "";
   if (std::all_of(text.begin(), text.end(), absl::ascii_isdigit)) return absl::StrCat(text, "s");
   const std::string lower = absl::AsciiStrToLower(text);
   if (absl::StartsWith(lower, "inf") || lower == "none" || lower == "never") return "inf";
@@ -187,11 +188,11 @@ std::string GuessUri(absl::string_view text) {
   if (absl::StartsWith(text, "/")) return absl::StrCat("unix://", text);
   const size_t colon = text.rfind(':');
   uint32_t port;
-  if (colon != absl::string_view::npos && colon > 0 &&
-      absl::SimpleAtoi(text.substr(colon + 1), &port)) {
-    return absl::StrCat("tcp://", text);
-  }
-  return "";
+  if (colon == text.npos || !absl::SimpleAtoi(text.substr(colon + 1), &port)) return "";
+  const absl::string_view host = text.substr(0, colon);
+  const bool in_brackets = absl::StartsWith(host, "[") && absl::EndsWith(host, "]");  // IPv6
+  if (host.empty() || (!in_brackets && host.find_first_of(":/") != host.npos)) return "";
+  return absl::StrCat("tcp://", text);
 }
 
 std::string AllowedBy(const Rule& rule) {
