@@ -184,6 +184,9 @@ class Transport {
   // lives on `loop`.
   struct ListenOptions {
     std::function<EventLoop&()> next_loop;  // empty: always `loop`
+    // Permissions of a socket file that Listen makes; none: the transport's own default. Without
+    // meaning where there is no such file.
+    std::optional<mode_t> socket_mode = std::nullopt;
   };
   virtual absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop& loop,
                                                            absl::string_view address,
