@@ -47,7 +47,7 @@ struct ServiceOptions {
   absl::Duration connect_timeout;
   absl::Duration call_timeout;  // may be infinite
   uint32_t max_connections = 0;
-  std::optional<mode_t> unix_socket_mode;
+  std::optional<mode_t> unix_socket_mode;  // none: the transport's default
 };
 
 }  // namespace anywire::config

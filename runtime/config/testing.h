@@ -75,7 +75,7 @@ inline TextByName Describe(const ServiceOptions& service) {
       {"drain_timeout", Text(service.drain_timeout)},
       {"max_connections", Text(service.max_connections)},
       {"unix_socket_mode",
-       service.unix_socket_mode ? Text(uint64_t{*service.unix_socket_mode}) : "by umask"}};
+       service.unix_socket_mode ? Text(uint64_t{*service.unix_socket_mode}) : ""}};
   for (const auto& [name, text] : Describe(service.limits)) result["limits." + name] = text;
   return result;
 }
