@@ -156,21 +156,27 @@ void DeclareInterface(const idl::Service& service, CodeWriter& out) {
 }
 
 void DeclareAsyncStub(const idl::Service& service, CodeWriter& out) {
+  const bool is_empty = service.methods.empty();
   out.Line("class AsyncStub final {");
-  out.Line(" public:");
+  if (!is_empty) out.Line(" public:");
   out.Indent(2);
   for (size_t i = 0; i < service.methods.size(); ++i) {
     const idl::Method& method = service.methods[i];
-    for (const Function& function : AsyncFunctions(method, i))
+    for (const Function& function : AsyncFunctions(method, i)) {
       function.Declare(method, "", " const;", out);
+    }
   }
-  if (!service.methods.empty()) out.Line();
+  if (!is_empty) out.Line();
   out.Outdent(2);
   out.Line(" private:");
   out.Indent(2);
   out.Line("friend class Stub;");
-  out.Line("explicit AsyncStub(const ::anywire::Channel& channel) : channel_(channel) {}");
-  out.Line("const ::anywire::Channel& channel_;");
+  if (is_empty) {
+    out.Line("explicit AsyncStub(const ::anywire::Channel&) {}");
+  } else {
+    out.Line("explicit AsyncStub(const ::anywire::Channel& channel) : channel_(channel) {}");
+    out.Line("const ::anywire::Channel& channel_;");
+  }
   out.Outdent(2);
   out.Line("};");
 }

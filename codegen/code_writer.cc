@@ -1,5 +1,6 @@
 #include "codegen/code_writer.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "absl/strings/ascii.h"
@@ -7,7 +8,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 
 namespace anywire::codegen {
 namespace {
@@ -103,17 +103,24 @@ void CodeWriter::Call(absl::string_view head, const std::vector<std::string>& pa
 }
 
 void CodeWriter::CommentLines(absl::string_view words) {
-  for (const absl::string_view line : absl::StrSplit(absl::StripSuffix(words, "\n"), '\n')) {
-    const std::string safe = SafeCommentLine(line);
+  std::vector<std::string> lines;
+  for (const absl::string_view line : absl::StrSplit(words, '\n')) {
+    lines.push_back(SafeCommentLine(line));
+  }
+  while (!lines.empty() && lines.back().empty()) lines.pop_back();
+  const auto is_empty = [](const std::string& line) { return line.empty(); };
+  const auto first = std::find_if_not(lines.begin(), lines.end(), is_empty);
+  for (auto line = first; line != lines.end(); ++line) {
     // protoc leaves the space that follows the comment sign.
-    Line("//", safe.empty() || safe[0] == ' ' || safe[0] == '\t' ? "" : " ", safe);
+    const bool has_space = line->empty() || (*line)[0] == ' ' || (*line)[0] == '\t';
+    Line("//", has_space ? "" : " ", *line);
   }
 }
 
 void CodeWriter::Comment(const idl::Comment& comment) {
-  if (!comment.leading.empty()) CommentLines(comment.leading);
+  CommentLines(comment.leading);
   if (!comment.leading.empty() && !comment.trailing.empty()) Line("//");
-  if (!comment.trailing.empty()) CommentLines(comment.trailing);
+  CommentLines(comment.trailing);
 }
 
 }  // namespace anywire::codegen
