@@ -1,0 +1,137 @@
+// What the machine knows of one call. states.dot draws its life.
+//
+// A call has three lives which end in any order: its owner's (until Release), that of its stream's
+// sending direction and that of its receiving direction (each until the frame that ends it). The
+// object is used again when all are over.
+#ifndef ANYWIRE_RUNTIME_PROTOCOL_CALL_H_
+#define ANYWIRE_RUNTIME_PROTOCOL_CALL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "runtime/protocol/intrusive_list.h"
+#include "runtime/protocol/protocol.h"
+#include "runtime/protocol/timing_wheel.h"
+
+namespace anywire::protocol {
+
+// A message that waits to be sent, in memory of its own.
+struct OutgoingMessage {
+  std::unique_ptr<uint8_t[]> bytes;
+  size_t size = 0;
+  size_t sent = 0;
+  bool present = false;
+  bool started =
+      false;  // its share of the windows has been taken, and its first frame may go or has gone
+  bool announced = false;  // its first frame has gone
+  bool granted = false;    // the receiver has room for the part beyond its share
+};
+
+// A message that has come in part.
+struct IncomingMessage {
+  bool present = false;
+  bool dropped = false;  // nobody wants it; its sizes are still checked
+  size_t size = 0;
+  size_t received = 0;
+  size_t capacity = 0;  // of `bytes`; grows with what has been received
+  std::unique_ptr<uint8_t[]> bytes;
+};
+
+// For the part of a message that is larger than its share of the windows; see receive_windows.h.
+enum class Reservation : uint8_t { kNone, kWaiting, kGranted };
+
+// Where a call waits for its turn to send.
+enum class SendQueue : uint8_t {
+  kNone,
+  kReady,             // has something that can be written now
+  kStream,            // client: for a stream
+  kConnectionCredit,  // its message needs more of the connection's window than there is
+};
+
+// What few calls have: bytes of frames that could not be written at once.
+struct Unwritten {
+  // Client: the call's OPEN. Server: its initial metadata.
+  std::string metadata;  // the block, or empty
+  absl::string_view method_name;
+  uint32_t method_index = 0;
+  // Server: the encoded FINISH, when it is more than an END.
+  std::string finish;
+  // Server: the message that came with Finish while another was waiting.
+  OutgoingMessage last_message;
+  // A frame too large for one of the transport's: goes in fragments.
+  std::string fragmented;
+  size_t fragmented_sent = 0;
+};
+
+// The plain part of a call; a new one is a call that nothing has happened to.
+struct CallState {
+  void* tag = nullptr;
+  uint32_t stream = 0;  // 0: none (yet, or no more)
+
+  // The owner's side.
+  bool released = false;
+  bool over = false;  // client: Finished has been said. Server: Finish was called, or Finished said
+
+  // Sending.
+  bool opened = false;      // client: OPEN is written. Server: OPEN has come in full
+  bool send_ended = false;  // our last frame is written
+  bool end_wanted =
+      false;  // client: half-close. Server: Finish; a plain OK unless `unwritten` has a FINISH
+  bool metadata_wanted = false;  // server: `unwritten` has initial metadata
+  bool metadata_sent = false;    // server: initial metadata has been given or can be given no more
+  bool fragmenting =
+      false;  // `unwritten->fragmented` is on its way; nothing of the call may overtake it
+  bool grant_wanted = false;
+  bool credit_wanted = false;
+  uint8_t reset_wanted = 0;  // client: the status code, or 0
+  SendQueue queue = SendQueue::kNone;
+  int64_t send_credit = 0;  // what the peer lets us send on this call; see send_windows.h
+
+  // Receiving.
+  bool receive_ended = false;  // the peer's last frame has come
+  bool metadata_received = false;
+  bool message_received = false;
+  bool teaches = false;            // client: OPEN had the method's name and an id
+  bool running = false;            // server: has a handler that has not finished
+  bool cancelled = false;          // server: running, but over for the client
+  bool fragments_dropped = false;  // `fragments` became too large: only its first byte is kept
+  Reservation reservation = Reservation::kNone;  // for the message that is coming
+  uint32_t method_index = 0;                     // client: what it teaches
+  Instant deadline = Instant::max();             // client: for an OPEN that waits
+  size_t held = 0;                               // of the windows: delivered and not consumed
+  size_t owed = 0;           // of the call's window: consumed and not given back
+  size_t reserved_held = 0;  // of the reservations: delivered and not consumed
+};
+
+struct Call : CallState {
+  Call() = default;
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  CallId id;
+  OutgoingMessage out;
+  IncomingMessage in;
+  std::string fragments;  // what has come of a frame in pieces
+  std::unique_ptr<Unwritten> unwritten;
+  TimingWheel::Timer timer;  // the deadline
+
+  ListLink<Call> send_link;         // in the list that `queue` names
+  ListLink<Call> control_link;      // has RESET, GRANT or CREDIT to write
+  ListLink<Call> reservation_link;  // waits for a reservation
+
+  Unwritten& MutableUnwritten() {
+    if (unwritten == nullptr) unwritten = std::make_unique<Unwritten>();
+    return *unwritten;
+  }
+};
+
+using SendList = IntrusiveList<Call, &Call::send_link>;
+using ControlList = IntrusiveList<Call, &Call::control_link>;
+using ReservationList = IntrusiveList<Call, &Call::reservation_link>;
+
+}  // namespace anywire::protocol
+
+#endif  // ANYWIRE_RUNTIME_PROTOCOL_CALL_H_

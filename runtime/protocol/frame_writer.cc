@@ -1,0 +1,325 @@
+// The writing half of WireMachine: what a call's state has to say, in turn and as far as there is
+// room and credit.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "runtime/protocol/wire_machine.h"
+#include "runtime/wire/frame_kinds.h"
+
+namespace anywire::protocol {
+
+// ---- turns
+// ----------------------------------------------------------------------------------------------------------
+
+bool WireMachine::wants_pump() const {
+  return control_.pending() || !ready_.empty() || !control_calls_.empty() ||
+         (!ended() && received_.credit_wanted());
+}
+
+void WireMachine::Pump(Instant now, Events& events) {
+  if (control_.pending() && !control_.Write()) return;
+  if (ended()) return;
+  if (received_.credit_wanted()) {
+    const uint64_t amount = received_.owed();
+    const absl::Span<uint8_t> frame = sink_.NewFrame(0, wire::NumberFrameSize(amount));
+    if (frame.data() == nullptr) return;
+    wire::WriteNumberFrame(wire::kCredit, amount, frame.data());
+    received_.OnCreditWritten();
+  }
+  do {
+    while (Call* const call = control_calls_.front()) {
+      if (!WriteCallControl(*call)) return;
+    }
+    Call* const call = ready_.front();
+    if (call == nullptr) return;
+    Dequeue(*call);
+    switch (WriteNext(*call, now, events)) {
+      case Wrote::kFrame:
+        Queue(*call);
+        break;
+      case Wrote::kNothing:
+        break;
+      case Wrote::kNoRoom:
+        ready_.PushFront(*call);
+        call->queue = SendQueue::kReady;
+        return;
+    }
+  } while (true);
+}
+
+void WireMachine::Queue(Call& call) {
+  if (call.queue != SendQueue::kNone || call.stream == 0) return;
+  const bool has_something =
+      call.fragmenting ||
+      (!call.send_ended && (call.out.present || call.end_wanted || call.metadata_wanted ||
+                            (is_client_ && !call.opened)));
+  if (!has_something) return;
+  ready_.PushBack(call);
+  call.queue = SendQueue::kReady;
+}
+
+void WireMachine::AdmitWaiting() {
+  while (Call* const call = waiting_credit_.front()) {
+    if (!send_.Covers(*call, call->out.size)) return;
+    Dequeue(*call);
+    send_.Take(*call, call->out.size);
+    call->out.started = true;
+    Queue(*call);
+  }
+}
+
+bool WireMachine::BeginMessage(Call& call) {
+  if (call.out.started) return true;
+  if (!send_.CallCovers(call, call.out.size)) return false;  // its CREDIT gives it another turn
+  if (!send_.Covers(call, call.out.size) || !waiting_credit_.empty()) {
+    waiting_credit_.PushBack(call);
+    call.queue = SendQueue::kConnectionCredit;
+    return false;
+  }
+  send_.Take(call, call.out.size);
+  call.out.started = true;
+  return true;
+}
+
+// ---- one call
+// -------------------------------------------------------------------------------------------------------
+
+WireMachine::Wrote WireMachine::WriteNext(Call& call, Instant now, Events& events) {
+  if (call.fragmenting) return WriteFragment(call);
+  if (call.send_ended) return Wrote::kNothing;
+  if (!call.opened) return WriteOpen(call, now, events) ? Wrote::kFrame : Wrote::kNoRoom;
+  if (call.metadata_wanted) {
+    std::string frame(1, static_cast<char>(wire::kData | wire::kMetadata));
+    frame += call.unwritten->metadata;
+    if (!WriteHead(call, frame)) return Wrote::kNoRoom;
+    call.metadata_wanted = false;
+    return Wrote::kFrame;
+  }
+  if (call.out.present) return WritePiece(call, events);
+  return call.end_wanted ? WriteEnd(call) : Wrote::kNothing;
+}
+
+bool WireMachine::EndsPlainly(const Call& call) {
+  return call.end_wanted && (call.unwritten == nullptr || (call.unwritten->finish.empty() &&
+                                                           !call.unwritten->last_message.present));
+}
+
+WireMachine::Wrote WireMachine::WritePiece(Call& call, Events& events) {
+  if (!BeginMessage(call)) return Wrote::kNothing;
+  OutgoingMessage& out = call.out;
+  const bool first = !out.announced;
+  const size_t allowed = send_.Allowed(out) - out.sent;
+  if (allowed == 0 && !first) return Wrote::kNothing;  // until the GRANT
+
+  wire::DataFrame data;
+  data.flags = wire::kMessage;
+  data.message_size = out.size;
+  size_t size = out.size - out.sent;
+  if (size > allowed || 1 + size > piece_size_) data.flags |= wire::kPartial;
+  const bool last = !(data.flags & wire::kPartial);
+  if (last && EndsPlainly(call)) data.flags |= wire::kEnd;
+  const size_t head = wire::DataHeadSize(data, first);
+  size = std::min({size, allowed, piece_size_ - head});
+
+  const absl::Span<uint8_t> frame = NewFrame(call.stream, head + size);
+  if (frame.data() == nullptr) return Wrote::kNoRoom;
+  uint8_t* const to = wire::WriteDataHead(data, first, frame.data());
+  if (size > 0) std::memcpy(to, out.bytes.get() + out.sent, size);
+  out.announced = true;
+  out.sent += size;
+  if (!last) return Wrote::kFrame;
+
+  out = OutgoingMessage();
+  if (call.unwritten != nullptr && call.unwritten->last_message.present) {
+    out = std::exchange(call.unwritten->last_message, OutgoingMessage());
+  }
+  if (!call.over && !call.released) AddEvent(call, Event::kWritable, events);
+  if (data.flags & wire::kEnd) OnSendEnded(call);
+  return Wrote::kFrame;
+}
+
+WireMachine::Wrote WireMachine::WriteEnd(Call& call) {
+  if (!EndsPlainly(call)) {
+    return WriteHead(call, call.unwritten->finish) ? Wrote::kFrame : Wrote::kNoRoom;
+  }
+  const absl::Span<uint8_t> frame = NewFrame(call.stream, 1);
+  if (frame.data() == nullptr) return Wrote::kNoRoom;
+  frame[0] = wire::kData | wire::kEnd;
+  OnSendEnded(call);
+  return Wrote::kFrame;
+}
+
+bool WireMachine::WriteDataNow(Call& call, const Payload* message, bool end) {
+  if (call.queue == SendQueue::kConnectionCredit) return false;
+  wire::DataFrame data;
+  if (call.metadata_wanted) {
+    data.flags |= wire::kMetadata;
+    data.metadata = call.unwritten->metadata;
+  }
+  if (message != nullptr) data.flags |= wire::kMessage;
+  if (end) data.flags |= wire::kEnd;
+  const size_t head = wire::DataHeadSize(data, true);
+  const size_t size = message != nullptr ? message->size : 0;
+  if (message != nullptr ? !FitsNow(call, head, size) : head > max_frame_size_) return false;
+  const absl::Span<uint8_t> frame = NewFrame(call.stream, head + size);
+  if (frame.data() == nullptr) return false;
+  uint8_t* const to = wire::WriteDataHead(data, true, frame.data());
+  if (message != nullptr) {
+    if (size > 0) message->write(message->object, to, size);
+    send_.Take(call, size);
+  }
+  call.metadata_wanted = false;
+  call.metadata_sent = true;
+  if (end) OnSendEnded(call);
+  return true;
+}
+
+bool WireMachine::WriteCallControl(Call& call) {
+  if (call.grant_wanted) {
+    const absl::Span<uint8_t> frame = NewFrame(call.stream, 1);
+    if (frame.data() == nullptr) return false;
+    frame[0] = wire::kGrant;
+    call.grant_wanted = false;
+  }
+  if (call.credit_wanted) {
+    const absl::Span<uint8_t> frame = NewFrame(call.stream, wire::NumberFrameSize(call.owed));
+    if (frame.data() == nullptr) return false;
+    wire::WriteNumberFrame(wire::kCredit, call.owed, frame.data());
+    call.owed = 0;
+    call.credit_wanted = false;
+  }
+  if (call.reset_wanted != 0 && !call.fragmenting) {
+    const absl::Span<uint8_t> frame =
+        NewFrame(call.stream, wire::NumberFrameSize(call.reset_wanted));
+    if (frame.data() == nullptr) return false;
+    wire::WriteNumberFrame(wire::kReset, call.reset_wanted, frame.data());
+    call.reset_wanted = 0;
+    control_calls_.Remove(call);
+    if (!call.send_ended) OnSendEnded(call);
+    return true;
+  }
+  control_calls_.Remove(call);
+  return true;
+}
+
+// ---- frames larger than the transport's
+// -----------------------------------------------------------------------------
+
+bool WireMachine::WriteHead(Call& call, absl::string_view head) {
+  if (head.size() <= max_frame_size_) {
+    const absl::Span<uint8_t> frame = NewFrame(call.stream, head.size());
+    if (frame.data() == nullptr) return false;
+    std::memcpy(frame.data(), head.data(), head.size());
+    OnHeadWritten(call, static_cast<uint8_t>(head[0]));
+    return true;
+  }
+  Unwritten& unwritten = call.MutableUnwritten();
+  unwritten.fragmented = std::string(head);
+  unwritten.fragmented_sent = 0;
+  call.fragmenting = true;
+  Queue(call);
+  return true;
+}
+
+WireMachine::Wrote WireMachine::WriteFragment(Call& call) {
+  Unwritten& unwritten = *call.unwritten;
+  const size_t left = unwritten.fragmented.size() - unwritten.fragmented_sent;
+  const size_t size = std::min(left, piece_size_ - 1);
+  const absl::Span<uint8_t> frame = NewFrame(call.stream, 1 + size);
+  if (frame.data() == nullptr) return Wrote::kNoRoom;
+  frame[0] = size == left ? wire::kLastFragment : wire::kFragment;
+  std::memcpy(frame.data() + 1, unwritten.fragmented.data() + unwritten.fragmented_sent, size);
+  unwritten.fragmented_sent += size;
+  if (size < left) return Wrote::kFrame;
+  const uint8_t first = static_cast<uint8_t>(unwritten.fragmented[0]);
+  unwritten.fragmented = std::string();
+  call.fragmenting = false;
+  OnHeadWritten(call, first);
+  if (call.reset_wanted != 0) QueueControl(call);
+  return Wrote::kFrame;
+}
+
+void WireMachine::OnHeadWritten(Call& call, uint8_t first) {
+  if (wire::IsOpen(first)) {
+    call.opened = true;
+    if (first & wire::kEnd) OnSendEnded(call);
+  } else if (wire::IsFinish(first)) {
+    OnSendEnded(call);
+  }
+}
+
+// ---- ends
+// -----------------------------------------------------------------------------------------------------------
+
+void WireMachine::Store(const Payload& payload, OutgoingMessage& out) {
+  out = OutgoingMessage();
+  out.present = true;
+  out.size = payload.size;
+  if (payload.size == 0) return;
+  out.bytes.reset(new uint8_t[payload.size]);
+  payload.write(payload.object, out.bytes.get(), payload.size);
+}
+
+void WireMachine::Dequeue(Call& call) {
+  switch (call.queue) {
+    case SendQueue::kNone:
+      return;
+    case SendQueue::kReady:
+      ready_.Remove(call);
+      break;
+    case SendQueue::kStream:
+      waiting_stream_.Remove(call);
+      break;
+    case SendQueue::kConnectionCredit:
+      waiting_credit_.Remove(call);
+      break;
+  }
+  call.queue = SendQueue::kNone;
+}
+
+void WireMachine::DropUnsent(Call& call) {
+  Dequeue(call);
+  const bool took_credit = call.out.present && call.out.started;
+  if (took_credit) send_.GiveBack(call.out);
+  if (call.out.present) call.out = OutgoingMessage();
+  call.metadata_wanted = false;
+  if (call.fragmenting) {
+    call.unwritten->last_message = OutgoingMessage();
+    Queue(call);
+  } else if (call.unwritten != nullptr) {
+    call.unwritten = nullptr;
+  }
+  // The call that was dropped may have been the first in line, or have given back what the first
+  // needs.
+  AdmitWaiting();
+}
+
+void WireMachine::OnSendEnded(Call& call) {
+  call.send_ended = true;
+  call.end_wanted = true;
+  if (!is_client_) {
+    --open_calls_;
+    // Nothing follows the server's last frame.
+    call.grant_wanted = false;
+    call.credit_wanted = false;
+    if (ControlList::Contains(call)) control_calls_.Remove(call);
+  }
+  if (call.receive_ended) FreeStream(call);
+}
+
+void WireMachine::FreeStream(Call& call) {
+  Dequeue(call);
+  if (ControlList::Contains(call)) control_calls_.Remove(call);
+  call.reset_wanted = 0;
+  const uint32_t stream = call.stream;
+  calls_.Unbind(call);
+  if (is_client_ && !ended()) OnStreamFree(stream);
+  RecycleIfDone(call);
+}
+
+void WireMachine::RecycleIfDone(Call& call) {
+  if (call.released && call.stream == 0 && call.queue == SendQueue::kNone) calls_.Recycle(call);
+}
+
+}  // namespace anywire::protocol

@@ -1,0 +1,203 @@
+// What the client's and the server's machine have in common: the windows, the connection's own
+// stream, and writing.
+//
+// wire_machine.cc has the commands and the input of both; frame_writer.cc what turns a call's state
+// into frames.
+#ifndef ANYWIRE_RUNTIME_PROTOCOL_WIRE_MACHINE_H_
+#define ANYWIRE_RUNTIME_PROTOCOL_WIRE_MACHINE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "anywire/frame.h"
+#include "runtime/protocol/call.h"
+#include "runtime/protocol/call_table.h"
+#include "runtime/protocol/connection_control.h"
+#include "runtime/protocol/protocol.h"
+#include "runtime/protocol/receive_windows.h"
+#include "runtime/protocol/send_windows.h"
+#include "runtime/protocol/timing_wheel.h"
+#include "runtime/wire/call_frames.h"
+#include "runtime/wire/metadata_block.h"
+
+namespace anywire::protocol {
+
+class WireMachine : public Protocol {
+ public:
+  WireMachine(const WireMachine&) = delete;
+  WireMachine& operator=(const WireMachine&) = delete;
+  ~WireMachine() override;
+
+  SendResult Send(CallId id, const Payload& message) final;
+  void Consumed(CallId id, size_t bytes) final;
+  absl::Status OnTime(Instant now, Events& events) final;
+  void OnConnectionLost(const absl::Status& why, Events& events) final;
+  void Pump(Instant now, Events& events) final;
+  bool wants_pump() const final;
+  Instant NextWakeup() const final { return timers_.NextDue(); }
+  size_t call_count() const final { return calls_.size(); }
+  size_t open_call_count() const final { return open_calls_; }
+  bool peer_is_draining() const final { return peer_is_draining_; }
+
+  // For tests of the memory contract: message bytes in memory or granted to the peer.
+  size_t received_bytes_held() const { return received_.held(); }
+
+ protected:
+  WireMachine(bool is_client, FrameSink& sink, size_t max_frame_size, const Limits& limits,
+              const wire::Hello& hello, Instant now);
+
+  // The loop of OnFrames; `Machine` is the derived class, whose OnCallFrame gives the rule broken
+  // or null.
+  template <class Machine>
+  absl::Status ReadFrames(Machine& machine, absl::Span<const ReceivedFrame> frames, Instant now,
+                          Events& events);
+
+  // ---- what the two do differently ----
+  // The deadline of a call has passed.
+  virtual void OnDeadline(Call& call, Events& events) = 0;
+  // Says that the call ends with the connection.
+  virtual void EndWithConnection(Call& call, const absl::Status& why, Events& events) = 0;
+  // Client: writes the OPEN of a call that waited. False: the sink has no room.
+  virtual bool WriteOpen(Call& call, Instant now, Events& events) = 0;
+  // A hello or a drain has come.
+  virtual void OnNews(const ConnectionControl::News& news, Events& events) = 0;
+  // A stream is free; `call` had it.
+  virtual void OnStreamFree(uint32_t stream) = 0;
+
+  // ---- writing (frame_writer.cc) ----
+  // Room for a call's frame, unless something must go before it.
+  absl::Span<uint8_t> NewFrame(uint32_t stream, size_t size) {
+    if (control_.pending()) return {};
+    return sink_.NewFrame(stream, size);
+  }
+  // Whether a message can be written by its command, whole and in a frame with `head` bytes before
+  // it.
+  bool FitsNow(const Call& call, size_t head, size_t size) const {
+    return size <= piece_size_ && head + size <= piece_size_ && send_.Covers(call, size) &&
+           waiting_credit_.empty();
+  }
+  // Whether the call could write a frame before anything that waits.
+  static bool NothingAhead(const Call& call) {
+    return call.opened && !call.out.present && !call.fragmenting && !call.end_wanted;
+  }
+  // Writes a DATA frame from a command: the initial metadata if they wait, the message if there is
+  // one, the end if it is that. False: that is not possible now.
+  bool WriteDataNow(Call& call, const Payload* message, bool end);
+  // Puts the message into memory of the call, to be sent when it can be.
+  static void Store(const Payload& payload, OutgoingMessage& out);
+  // Gives the call a turn, if it has something to write and is not waiting for something else.
+  void Queue(Call& call);
+  void Dequeue(Call& call);
+  void QueueControl(Call& call) {
+    if (!ControlList::Contains(call)) control_calls_.PushBack(call);
+  }
+  // Writes a frame without a message, at once or in fragments. False: the sink has no room for any
+  // of it.
+  bool WriteHead(Call& call, absl::string_view frame);
+  // The call sends nothing more of its own: forgets what waits, except a frame that is on its way
+  // in fragments.
+  void DropUnsent(Call& call);
+  // Our last frame of the call is written.
+  void OnSendEnded(Call& call);
+
+  // ---- both ----
+  void FreeStream(Call& call);
+  void RecycleIfDone(Call& call);
+  // One more frame in pieces. Null, or the rule broken; when it is whole, `*frame` has it.
+  const char* OnFragment(Call& call, wire::Bytes bytes, bool last, bool* too_large,
+                         std::string* frame);
+  // Whether a frame of this kind may come while another is coming in fragments.
+  static bool MayInterleave(uint8_t kind) {
+    return kind == wire::kFragment || kind == wire::kLastFragment || kind == wire::kCredit ||
+           kind == wire::kGrant;
+  }
+  const char* OnCallCredit(Call& call, wire::Bytes bytes);
+  const char* OnGrant(Call& call, wire::Bytes bytes);
+  // A piece of a message for a reader that is there (or not: `wanted`).
+  const char* OnMessagePiece(Call& call, uint64_t size, wire::Bytes bytes, uint8_t flags,
+                             ReceivedMessage* message, ReceiveWindows::Outcome* outcome);
+
+  // The connection ends: every call with it. With `goodbye` the peer is told why.
+  absl::Status EndConnection(const absl::Status& why, bool goodbye, Events& events);
+  absl::Status RunTimers(Instant now, Events& events);
+
+  bool ended() const { return !end_.ok(); }
+  wire::MetadataLimits metadata_limits() const {
+    return {limits_.max_metadata_size, limits_.max_metadata_entries};
+  }
+
+  static Event& AddEvent(const Call& call, uint8_t bits, Events& events) {
+    Event& event = events.emplace_back();
+    event.bits = bits;
+    event.call = call.id;
+    event.tag = call.tag;
+    return event;
+  }
+
+  const bool is_client_;
+  FrameSink& sink_;
+  const size_t max_frame_size_;
+  const size_t piece_size_;  // largest frame with a piece of a message
+  const Limits limits_;
+  TimingWheel timers_;
+  CallTable calls_;
+  SendWindows send_;
+  ControlList control_calls_;  // have RESET, GRANT or CREDIT to write
+  ReceiveWindows received_;
+  SendList ready_;           // have something to write
+  SendList waiting_stream_;  // client: wait for a stream, first come first served
+  SendList waiting_credit_;  // wait for the connection's credit, first come first served
+  ConnectionControl control_;
+  size_t open_calls_ = 0;
+  bool peer_is_draining_ = false;
+
+ private:
+  enum class Wrote {
+    kFrame,    // and there may be more
+    kNothing,  // there is nothing to write, or it waits for credit
+    kNoRoom,
+  };
+  bool WriteCallControl(Call& call);
+  Wrote WriteNext(Call& call, Instant now, Events& events);
+  Wrote WriteFragment(Call& call);
+  Wrote WritePiece(Call& call, Events& events);
+  Wrote WriteEnd(Call& call);
+  void OnHeadWritten(Call& call, uint8_t first);
+  static bool EndsPlainly(const Call& call);
+  bool BeginMessage(Call& call);
+  void AdmitWaiting();
+  absl::Status OnControlFrame(absl::Span<const uint8_t> bytes, Instant now, Events& events);
+
+  absl::Status end_;           // why the connection ended; OK while it lives
+  size_t fragment_bytes_ = 0;  // in the `fragments` of all calls
+};
+
+template <class Machine>
+absl::Status WireMachine::ReadFrames(Machine& machine, absl::Span<const ReceivedFrame> frames,
+                                     Instant now, Events& events) {
+  if (absl::Status status = RunTimers(now, events); !status.ok()) return status;
+  control_.OnReceived(now);
+  for (const ReceivedFrame& frame : frames) {
+    if (frame.bytes.empty()) {
+      return EndConnection(absl::DataLossError("an empty frame"), true, events);
+    }
+    if (frame.stream == 0) {
+      absl::Status status = OnControlFrame(frame.bytes, now, events);
+      if (!status.ok()) return status;
+      continue;
+    }
+    if (const char* wrong = machine.OnCallFrame(frame.stream, frame.bytes, now, events)) {
+      return EndConnection(absl::DataLossError(wrong), true, events);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace anywire::protocol
+
+#endif  // ANYWIRE_RUNTIME_PROTOCOL_WIRE_MACHINE_H_

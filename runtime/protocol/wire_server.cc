@@ -1,0 +1,423 @@
+#include "runtime/protocol/wire_server.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/wire/frame_kinds.h"
+
+namespace anywire::protocol {
+namespace {
+
+uint32_t MaxCalls(const Limits& limits) {
+  return std::clamp(limits.max_concurrent_calls, uint32_t{1}, wire::kMaxStreams);
+}
+
+wire::Hello ServerHello(const Limits& limits) {
+  wire::Hello hello;
+  hello.max_concurrent_calls = MaxCalls(limits);
+  hello.max_methods = std::min(limits.max_methods, size_t{1} << 20);
+  return hello;
+}
+
+Instant DeadlineAt(uint64_t microseconds, Instant now) {
+  constexpr uint64_t kTenYears = uint64_t{10} * 366 * 86400 * 1000000;
+  if (microseconds > kTenYears) return Instant::max();
+  return now + std::chrono::microseconds(microseconds);
+}
+
+}  // namespace
+
+WireServer::WireServer(FrameSink& sink, size_t max_frame_size, const Limits& limits, Instant now,
+                       CallFactory& factory)
+    : WireMachine(false, sink, max_frame_size, limits, ServerHello(limits), now),
+      factory_(factory),
+      methods_(std::min(limits.max_methods, size_t{1} << 20)),
+      max_calls_(MaxCalls(limits)) {}
+
+// ---- commands
+// -------------------------------------------------------------------------------------------------------
+
+absl::Status WireServer::SendInitialMetadata(CallId id, const Metadata& metadata) {
+  Call* const call = calls_.Find(id);
+  if (call == nullptr || call->over || ended()) return absl::OkStatus();
+  if (call->metadata_sent) {
+    return absl::FailedPreconditionError("initial metadata goes once and before the first message");
+  }
+  if (absl::Status status = wire::CheckMetadata(metadata, metadata_limits()); !status.ok()) {
+    return status;
+  }
+  call->metadata_sent = true;
+  if (metadata.empty()) return absl::OkStatus();
+  call->MutableUnwritten().metadata = wire::EncodeMetadata(metadata);
+  call->metadata_wanted = true;
+  Queue(*call);
+  return absl::OkStatus();
+}
+
+void WireServer::Finish(CallId id, const absl::Status& status, const Metadata* trailing,
+                        const Payload* message) {
+  Call* const found = calls_.Find(id);
+  if (found == nullptr) return;
+  Call& call = *found;
+  StopRunning(call);
+  if (call.over || ended()) return;
+
+  absl::Status result = status;
+  std::string trailers;
+  if (trailing != nullptr && !trailing->empty()) {
+    const absl::Status fault = wire::CheckMetadata(*trailing, metadata_limits());
+    if (fault.ok()) {
+      trailers = wire::EncodeMetadata(*trailing);
+    } else {
+      result = absl::InternalError(absl::StrCat("the handler's trailing ", fault.message()));
+    }
+  }
+  if (message != nullptr && result.ok() && message->size > limits_.max_send_message_size) {
+    result = absl::ResourceExhaustedError(
+        absl::StrCat("the handler's message has ", message->size, " bytes; at most ",
+                     limits_.max_send_message_size, " may be sent"));
+  }
+  if (!result.ok()) message = nullptr;
+
+  timers_.Clear(call.timer);
+  received_.DropIncoming(call);
+  call.over = true;
+  const bool plain = result.ok() && trailers.empty();
+  if (NothingAhead(call)) {
+    if (plain ? WriteDataNow(call, message, true)
+              : WriteFinishNow(call, result, trailers, message)) {
+      return;
+    }
+  }
+  if (!plain) {
+    call.MutableUnwritten().finish = wire::EncodeFinish(result, false, "", trailers, false);
+  }
+  if (message != nullptr) {
+    Store(*message, call.out.present ? call.MutableUnwritten().last_message : call.out);
+  }
+  call.end_wanted = true;
+  Queue(call);
+}
+
+bool WireServer::WriteFinishNow(Call& call, const absl::Status& status, absl::string_view trailers,
+                                const Payload* message) {
+  const absl::string_view metadata =
+      call.metadata_wanted ? absl::string_view(call.unwritten->metadata) : absl::string_view();
+  const std::string head =
+      wire::EncodeFinish(status, false, metadata, trailers, message != nullptr);
+  const size_t size = message != nullptr ? message->size : 0;
+  if (message != nullptr ? !FitsNow(call, head.size(), size) : head.size() > max_frame_size_) {
+    return false;
+  }
+  const absl::Span<uint8_t> frame = NewFrame(call.stream, head.size() + size);
+  if (frame.data() == nullptr) return false;
+  uint8_t* const to = wire::WriteBytes(head, frame.data());
+  if (message != nullptr) {
+    if (size > 0) message->write(message->object, to, size);
+    send_.Take(call, size);
+  }
+  call.metadata_wanted = false;
+  OnSendEnded(call);
+  return true;
+}
+
+void WireServer::Drain() {
+  if (draining_ || ended()) return;
+  draining_ = true;
+  control_.SayDraining();
+}
+
+void WireServer::Release(CallId id, Events& events) {
+  Call* const call = calls_.Find(id);
+  if (call == nullptr) return;
+  StopRunning(*call);
+  calls_.Release(*call);
+  received_.OnReleased(*call);
+  if (!call->over) {
+    Abandon(*call, absl::CancelledError("the server gave the call up"), events);
+  } else {
+    RecycleIfDone(*call);
+  }
+}
+
+absl::StatusOr<CallId> WireServer::Open(const OpenRequest&, Instant, bool* queued) {
+  *queued = false;
+  return absl::FailedPreconditionError("a server opens no calls");
+}
+void WireServer::HalfClose(CallId) {}
+void WireServer::Cancel(CallId id, absl::Status status, Events& events) {
+  Call* const call = calls_.Find(id);
+  if (call == nullptr || call->over) return;
+  Abandon(*call, status.ok() ? absl::CancelledError("cancelled") : status, events);
+}
+
+// ---- ends
+// -----------------------------------------------------------------------------------------------------------
+
+void WireServer::StopRunning(Call& call) {
+  if (!call.running) return;
+  call.running = false;
+  --running_;
+  if (call.cancelled) --running_cancelled_;
+}
+
+void WireServer::SendFinish(Call& call, const absl::Status& status, bool not_processed) {
+  if (call.send_ended) return;
+  if (call.fragmenting && wire::IsFinish(static_cast<uint8_t>(call.unwritten->fragmented[0]))) {
+    return;
+  }
+  call.MutableUnwritten().finish = wire::EncodeFinish(status, not_processed, "", "", false);
+  call.end_wanted = true;
+  Queue(call);
+}
+
+void WireServer::Refuse(Call& call, const absl::Status& status) {
+  call.over = true;
+  calls_.Release(call);
+  SendFinish(call, status, true);
+}
+
+void WireServer::Abandon(Call& call, const absl::Status& status, Events& events) {
+  if (!call.over) {
+    call.over = true;
+    timers_.Clear(call.timer);
+    if (call.running) {
+      call.cancelled = true;
+      ++running_cancelled_;
+    }
+    if (!call.released) {
+      AddEvent(call, Event::kFinished, events).final =
+          std::make_unique<Final>(Final{status, Metadata()});
+    }
+  }
+  DropUnsent(call);
+  received_.DropIncoming(call);
+  SendFinish(call, status, false);
+}
+
+void WireServer::OnDeadline(Call& call, Events& events) {
+  Abandon(call, absl::DeadlineExceededError("deadline exceeded"), events);
+}
+
+void WireServer::EndWithConnection(Call& call, const absl::Status& why, Events& events) {
+  call.over = true;
+  timers_.Clear(call.timer);
+  if (call.running) {
+    call.cancelled = true;
+    ++running_cancelled_;
+  }
+  if (call.released || !call.opened) return;
+  AddEvent(call, Event::kFinished, events).final = std::make_unique<Final>(Final{why, Metadata()});
+}
+
+void WireServer::OnReceiveEnded(Call& call) {
+  call.receive_ended = true;
+  received_.OnEnded(call);
+  if (call.send_ended) FreeStream(call);
+}
+
+bool WireServer::WriteOpen(Call&, Instant, Events&) { return true; }
+void WireServer::OnNews(const ConnectionControl::News&, Events&) {}
+void WireServer::OnStreamFree(uint32_t) {}
+
+// ---- frames
+// ---------------------------------------------------------------------------------------------------------
+
+absl::Status WireServer::OnFrames(absl::Span<const ReceivedFrame> frames, Instant now,
+                                  Events& events) {
+  return ReadFrames(*this, frames, now, events);
+}
+
+const char* WireServer::OnCallFrame(uint64_t stream, wire::Bytes bytes, Instant now,
+                                    Events& events) {
+  const uint8_t first = bytes[0];
+  Call* call = calls_.OnStream(stream);
+  if (call == nullptr) {
+    // On their way when the call ended here.
+    if (first == wire::kReset || first == wire::kCredit || first == wire::kGrant) return nullptr;
+    const bool fragment = first == wire::kFragment;
+    if (!wire::IsOpen(first) && !fragment) return "a frame on a stream without a call";
+    if (stream > std::max(max_calls_, wire::kAssumedConcurrentCalls)) {
+      return "a stream above the limit";
+    }
+    call = &calls_.New();
+    calls_.Bind(*call, static_cast<uint32_t>(stream));
+    call->send_credit = send_.initial_credit();
+    ++open_calls_;
+    control_.OnCallOpened(now);
+    if (!fragment) return OnOpen(*call, bytes, false, now, events);
+  }
+  if (!call->fragments.empty() && !MayInterleave(first)) return "a frame between fragments";
+  switch (first) {
+    case wire::kReset:
+      return OnReset(*call, bytes, events);
+    case wire::kCredit:
+      return OnCallCredit(*call, bytes);
+    case wire::kGrant:
+      return OnGrant(*call, bytes);
+    case wire::kFragment:
+    case wire::kLastFragment:
+      return OnFragmentFrame(*call, bytes, now, events);
+    default:
+      if (wire::IsData(first)) return OnData(*call, bytes, events);
+      return wire::IsOpen(first) ? "a call on a busy stream" : "an unknown frame from the client";
+  }
+}
+
+const char* WireServer::OnFragmentFrame(Call& call, wire::Bytes bytes, Instant now,
+                                        Events& events) {
+  if (call.opened || call.over) {
+    if (!call.fragments_dropped) return "fragments of a frame that has none";
+  }
+  const bool last = bytes[0] == wire::kLastFragment;
+  bool too_large = false;
+  std::string frame;
+  if (const char* wrong = OnFragment(call, bytes, last, &too_large, &frame)) return wrong;
+  const std::string& kept = last && !call.fragments_dropped ? frame : call.fragments;
+  if (!wire::IsOpen(static_cast<uint8_t>(kept[0])) || (kept[0] & wire::kMessage)) {
+    return "fragments of a frame that has none";
+  }
+  if (too_large) Refuse(call, absl::ResourceExhaustedError("too much metadata"));
+  if (!last) return nullptr;
+  if (call.fragments_dropped) {
+    const bool end = call.fragments[0] & wire::kEnd;
+    call.fragments.clear();
+    call.fragments_dropped = false;
+    call.opened = true;
+    if (end) OnReceiveEnded(call);
+    return nullptr;
+  }
+  return OnOpen(call, {reinterpret_cast<const uint8_t*>(frame.data()), frame.size()}, true, now,
+                events);
+}
+
+const char* WireServer::FindMethod(const wire::OpenFrame& open, bool in_fragments,
+                                   const void** method) {
+  if (!(open.flags & wire::kLiteral)) {
+    return methods_.Find(open.method, method) ? nullptr : "OPEN: unknown method id";
+  }
+  *method = factory_.FindMethod(open.name);
+  if (open.method == 0) return nullptr;
+  if (in_fragments) return "OPEN: a method id in fragments";
+  return methods_.Learn(open.method, *method) ? nullptr : "OPEN: bad method id";
+}
+
+absl::Status WireServer::CheckOpen(const wire::OpenFrame& open, const void* method,
+                                   std::unique_ptr<Metadata>* metadata, const char** wrong) {
+  if (draining_) return absl::UnavailableError("the server is draining");
+  if (running_ - running_cancelled_ >= max_calls_ || running_ >= 2 * size_t{max_calls_}) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the server takes ", max_calls_, " calls at once on a connection"));
+  }
+  if (method == nullptr) return absl::UnimplementedError("unknown method");
+  if ((open.flags & wire::kDeadline) && open.deadline_us == 0) {
+    return absl::DeadlineExceededError("deadline exceeded");
+  }
+  if (open.flags & wire::kMetadata) {
+    *metadata = std::make_unique<Metadata>();
+    absl::Status fault;
+    if (!wire::DecodeMetadata(open.metadata, metadata_limits(), metadata->get(), &fault)) {
+      *wrong = "malformed metadata";
+    }
+    if (!fault.ok()) return fault;
+  }
+  if ((open.flags & wire::kMessage) && open.message_size > limits_.max_receive_message_size) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("a message of ", open.message_size, " bytes; at most ",
+                     limits_.max_receive_message_size, " are accepted"));
+  }
+  return absl::OkStatus();
+}
+
+const char* WireServer::OnOpen(Call& call, wire::Bytes bytes, bool in_fragments, Instant now,
+                               Events& events) {
+  call.opened = true;
+  wire::OpenFrame open;
+  if (const char* wrong = wire::ReadOpen(bytes, &open)) return wrong;
+  const void* method = nullptr;
+  if (const char* wrong = FindMethod(open, in_fragments, &method)) return wrong;
+  std::unique_ptr<Metadata> metadata;
+  const char* wrong = nullptr;
+  const absl::Status refusal = CheckOpen(open, method, &metadata, &wrong);
+  if (wrong != nullptr) return wrong;
+
+  Instant deadline = Instant::max();
+  if (refusal.ok()) {
+    if (open.flags & wire::kDeadline) deadline = DeadlineAt(open.deadline_us, now);
+    timers_.Set(call.timer, deadline);
+    call.running = true;
+    ++running_;
+    call.tag = factory_.NewCall(call.id, method);
+  } else {
+    Refuse(call, refusal);
+  }
+  ReceivedMessage message;
+  uint8_t bits = Event::kIncoming;
+  if (open.flags & wire::kMessage) {
+    ReceiveWindows::Outcome outcome;
+    wrong = OnMessagePiece(call, open.message_size, open.message, open.flags, &message, &outcome);
+    if (wrong != nullptr) return wrong;
+    if (outcome == ReceiveWindows::Outcome::kComplete) bits |= Event::kMessage;
+  }
+  const bool end = open.flags & wire::kEnd;
+  if (refusal.ok()) {
+    Event& event = AddEvent(call, end ? bits | Event::kHalfClose : bits, events);
+    event.message = std::move(message);
+    event.metadata = std::move(metadata);
+    event.deadline = deadline;
+  }
+  if (end) OnReceiveEnded(call);
+  return nullptr;
+}
+
+const char* WireServer::OnData(Call& call, wire::Bytes bytes, Events& events) {
+  if (!call.opened) return "a frame between fragments";
+  if (call.receive_ended) return "a frame after the client's last";
+  wire::DataFrame data;
+  if (const char* wrong = wire::ReadData(bytes, !call.in.present, &data)) return wrong;
+  if (data.flags & wire::kMetadata) return "metadata from the client after OPEN";
+  ReceivedMessage message;
+  uint8_t bits = 0;
+  if (data.flags & wire::kMessage) {
+    ReceiveWindows::Outcome outcome;
+    if (const char* wrong =
+            OnMessagePiece(call, data.message_size, data.message, data.flags, &message, &outcome)) {
+      return wrong;
+    }
+    if (outcome == ReceiveWindows::Outcome::kComplete) bits |= Event::kMessage;
+    if (outcome == ReceiveWindows::Outcome::kTooLarge) {
+      Abandon(call,
+              absl::ResourceExhaustedError(
+                  absl::StrCat("a message of ", data.message_size, " bytes; at most ",
+                               limits_.max_receive_message_size, " are accepted")),
+              events);
+    }
+  }
+  const bool end = data.flags & wire::kEnd;
+  if (end && call.in.present) return "an end inside a message";
+  if (end) bits |= Event::kHalfClose;
+  if (bits != 0 && !call.over && !call.released) {
+    AddEvent(call, bits, events).message = std::move(message);
+  }
+  if (end) OnReceiveEnded(call);
+  return nullptr;
+}
+
+const char* WireServer::OnReset(Call& call, wire::Bytes bytes, Events& events) {
+  absl::StatusCode code;
+  if (const char* wrong = wire::ReadReset(bytes, &code)) return wrong;
+  if (!call.opened) return "a frame between fragments";
+  if (!call.send_ended) {
+    Abandon(call,
+            code == absl::StatusCode::kDeadlineExceeded
+                ? absl::DeadlineExceededError("deadline exceeded at the client")
+                : absl::CancelledError("cancelled by the client"),
+            events);
+  }
+  OnReceiveEnded(call);
+  return nullptr;
+}
+
+}  // namespace anywire::protocol
