@@ -49,9 +49,9 @@ class Server {
   // Returns when the server has been shut down and no handler runs any more.
   void Wait();
 
-  // Start, then serve until SIGTERM or SIGINT, then drain; a second signal ends the drain at once. Returns the program's
-  // exit code: 0 after a drain in which every call finished, 1 when calls had to be cancelled, 2 when the server could not
-  // start; the reason is printed on stderr in one line.
+  // Start (unless that was done), then serve until SIGTERM or SIGINT, then drain; a second signal ends the drain at once.
+  // Returns the program's exit code: 0 after a drain in which every call finished, 1 when calls had to be cancelled, 2 when
+  // the server could not start; the reason is printed on stderr in one line.
   int Run();
 
  private:
