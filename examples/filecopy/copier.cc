@@ -90,6 +90,8 @@ class Copy {
       return absl::Status(status.code(), absl::StrCat("cannot list the tree: ", status.message()));
     }
     progress_.Expect(files_.size(), bytes);
+    const absl::MutexLock lock(&mutex_);
+    result_.listed = files_.size();
     return absl::OkStatus();
   }
 
@@ -166,6 +168,10 @@ class Copy {
     if (reply.end().size() != size || reply.end().sha256() != *digest) {
       return AtPath(path,
                     absl::DataLossError("what arrived is not what the server's SHA-256 says"));
+    }
+    {
+      const absl::MutexLock lock(&mutex_);
+      ++result_.verified;
     }
     if (absl::Status status = file->Commit(reply.end().mode()); !status.ok()) return status;
     return size;

@@ -25,8 +25,10 @@ struct CopyOptions {
 };
 
 struct CopyResult {
-  uint64_t files = 0;  // fetched, checked and in place
-  uint64_t bytes = 0;  // in those
+  uint64_t listed = 0;    // files that the server has
+  uint64_t verified = 0;  // of those, fetched with the right SHA-256
+  uint64_t files = 0;     // of those, in place
+  uint64_t bytes = 0;     // in those
   uint64_t folders = 0;
   uint64_t links = 0;
   uint64_t skipped = 0;                // what the server does not offer

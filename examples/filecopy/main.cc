@@ -2,9 +2,12 @@
 #include <stdio.h>
 
 #include <memory>
+#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "anywire/builtin.h"
 #include "anywire/channel.h"
 #include "anywire/registry.h"
@@ -36,9 +39,10 @@ void Print(absl::string_view name, const Latency& latency) {
 
 void Print(const CopyResult& result) {
   const double seconds = absl::ToDoubleSeconds(result.time);
-  absl::PrintF("files: %d\nbytes: %d\nfolders: %d\nlinks: %d\nskipped: %d\nfailed: %d\n",
-               result.files, result.bytes, result.folders, result.links, result.skipped,
-               result.failed);
+  absl::PrintF("listed: %d\nfiles: %d\nverified: %d\nbytes: %d\n", result.listed, result.files,
+               result.verified, result.bytes);
+  absl::PrintF("folders: %d\nlinks: %d\nskipped: %d\nfailed: %d\n", result.folders, result.links,
+               result.skipped, result.failed);
   absl::PrintF("seconds: %.3f\nMB/s: %.1f\n", seconds,
                static_cast<double>(result.bytes) / 1e6 / seconds);
 }
@@ -79,8 +83,12 @@ int ServeOrBoth(const Options& options, const InterruptCancellation* interrupt) 
   Server server(options.service);
   server.AddService(&files);
   server.AddService(&probe);
-  if (interrupt == nullptr) return server.Run();
   if (absl::Status status = server.Start(); !status.ok()) return Fail(status, kExitUsage);
+  if (interrupt == nullptr) {
+    absl::PrintF("serving %s on %s\n", options.root, absl::StrJoin(server.addresses(), " "));
+    fflush(stdout);
+    return server.Run();
+  }
   const int exit_code = Copy(options, interrupt->token());
   server.Shutdown();
   server.Wait();
@@ -91,8 +99,11 @@ int ListTransports(const std::string& scratch) {
   TransportRegistry registry;
   RegisterBuiltinTransports(registry);
   for (Transport* transport : registry.transports()) {
-    absl::PrintF("%s %s://%s\n", transport->scheme(), transport->scheme(),
-                 transport->FreshAddress(scratch));
+    // Opened once and closed again, so that the system has chosen what it chooses: a port.
+    Server server;
+    server.Listen(absl::StrCat(transport->scheme(), "://", transport->FreshAddress(scratch)));
+    if (absl::Status status = server.Start(); !status.ok()) return Fail(status, kExitFailed);
+    absl::PrintF("%s %s\n", transport->scheme(), server.addresses().at(0));
   }
   return 0;
 }

@@ -1,0 +1,120 @@
+"""Holds a call to its budgets (budgets.py). No time is measured: what is counted is the same on every machine."""
+
+import os
+import re
+import subprocess
+import tempfile
+import unittest
+
+from tests.bench import budgets
+from tests.bench import echo_processes
+
+CALLS = budgets.LONG_RUN - budgets.SHORT_RUN
+
+
+def per_call(short, long):
+    return (long - short) / CALLS
+
+
+class BudgetsTest(unittest.TestCase):
+
+    def setUp(self):
+        # Not the test's own folder: a socket's path must be short.
+        self._folder = tempfile.TemporaryDirectory(dir="/tmp", prefix="budgets-")
+        self.addCleanup(self._folder.cleanup)
+
+    def path(self, name):
+        return os.path.join(self._folder.name, name)
+
+    def run_both(self, program, calls, wrap):
+        """Runs a server and a client, each inside the command that wrap(side) gives; the client's report."""
+        uri = "unix://" + self.path("socket")
+        path = echo_processes.program(program)
+        with echo_processes.Server(wrap("server") + [path, "server", uri]) as server:
+            report = echo_processes.run_client(
+                wrap("client") + [path, "client", uri, str(calls), "untimed"])
+            self.assertEqual(server.stop(), 0)
+        return report
+
+    def count_instructions(self, calls):
+        """Instructions of each side, and callgrind's files."""
+        files = {side: self.path("callgrind.%s.%d" % (side, calls)) for side in ("client", "server")}
+
+        def wrap(side):
+            return ["valgrind", "--quiet", "--tool=callgrind", "--callgrind-out-file=" + files[side]]
+
+        self.run_both("echo_anywire", calls, wrap)
+        counts = {}
+        for side, path in files.items():
+            with open(path, encoding="utf-8", errors="replace") as file:
+                counts[side] = sum(int(n) for n in re.findall(r"^totals: (\d+)", file.read(), re.M))
+        return counts, files
+
+    def test_instructions(self):
+        short, _ = self.count_instructions(budgets.SHORT_RUN)
+        long, files = self.count_instructions(budgets.LONG_RUN)
+        sides = {side: per_call(short[side], long[side]) for side in short}
+        print("instructions per call: %.0f client, %.0f server" % (sides["client"], sides["server"]))
+        if sum(sides.values()) > budgets.INSTRUCTIONS:
+            for side, path in files.items():
+                print("the %s's instructions, of %d calls:" % (side, budgets.LONG_RUN))
+                top = subprocess.run(["callgrind_annotate", "--threshold=90", path],
+                                     stdout=subprocess.PIPE, text=True, check=False)
+                print("\n".join(top.stdout.splitlines()[:60]))
+        self.assertGreater(min(sides.values()), 100, "callgrind did not count")
+        self.assertLessEqual(sum(sides.values()), budgets.INSTRUCTIONS)
+
+    def test_allocations(self):
+        def count(calls):
+            report = self.run_both("echo_anywire_counted", calls, lambda side: [])
+            return {side: report[side + "_allocations"] * calls for side in ("client", "server")}
+
+        messages = echo_processes.run_client(
+            [echo_processes.program("echo_anywire_counted"), "messages", "1000"])["allocations"]
+        short, long = count(budgets.SHORT_RUN), count(budgets.LONG_RUN)
+        sides = {side: per_call(short[side], long[side]) for side in short}
+        print("allocations per call: %.3f client, %.3f server; protobuf's own %.3f" %
+              (sides["client"], sides["server"], messages))
+        self.assertGreater(messages, 0, "nothing was counted")
+        self.assertLessEqual(sum(sides.values()) - messages, budgets.ALLOCATIONS)
+
+    def test_system_calls(self):
+        def count(calls):
+            files = {side: self.path("strace.%s.%d" % (side, calls)) for side in ("client", "server")}
+            self.run_both("echo_anywire", calls,
+                          lambda side: ["strace", "-f", "-c", "-o", files[side]])
+            return {side: read_strace(path) for side, path in files.items()}
+
+        try:
+            subprocess.run(["strace", "-o", "/dev/null", "true"], check=True,
+                           stderr=subprocess.PIPE, text=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.fail("strace cannot run here, so system calls cannot be counted: %s %s" %
+                      (error, getattr(error, "stderr", "")))
+        short, long = count(budgets.SHORT_RUN), count(budgets.LONG_RUN)
+        for side in ("client", "server"):
+            names = set(short[side]) | set(long[side])
+            calls = {name: per_call(short[side].get(name, 0), long[side].get(name, 0))
+                     for name in names}
+            calls = {name: number for name, number in sorted(calls.items()) if number >= 0.001}
+            print("system calls per call, %s: %s" %
+                  (side, ", ".join("%s %.3f" % item for item in calls.items())))
+            total = sum(calls.values())
+            self.assertGreater(total, 1, "strace did not count")
+            self.assertLessEqual(total, budgets.SYSTEM_CALLS + budgets.SYSTEM_CALLS_TOLERANCE, side)
+
+
+def read_strace(path):
+    """The table that strace -c wrote: how often each system call was made."""
+    counts = {}
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            # % time, seconds, usecs/call, calls, errors (may be missing), syscall
+            match = re.match(r"\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", line)
+            if match and match.group(2) != "total":
+                counts[match.group(2)] = int(match.group(1))
+    return counts
+
+
+if __name__ == "__main__":
+    unittest.main()
