@@ -76,8 +76,8 @@ struct ConnectionInfo {
       0;  // largest frame NewFrame gives and Receive delivers, in bytes; at least 1,024
   bool ordered_across_streams = false;
   bool host_private = false;  // no other host can read or write what travels here
-  // A thread that waits in Receive costs less for each frame than watching does (as with a socket, where it saves the
-  // question which descriptor is ready).
+  // A thread that waits in Receive costs less for each frame than watching does (as with a socket,
+  // where it saves the question which descriptor is ready).
   bool waiting_is_cheaper = false;
 };
 

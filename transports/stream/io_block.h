@@ -1,0 +1,38 @@
+// Memory for bytes on their way in or out, borrowed while it is needed and kept by threads, not by
+// connections: an idle connection owns none, and a busy thread goes on using the block that is warm
+// in its cache.
+#ifndef ANYWIRE_TRANSPORTS_STREAM_IO_BLOCK_H_
+#define ANYWIRE_TRANSPORTS_STREAM_IO_BLOCK_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "anywire/frame.h"
+
+namespace anywire {
+
+struct IoBlock {
+  static constexpr size_t kSize = 68 << 10;  // the largest frame, its header, and whole pages
+  std::vector<ReceivedFrame> frames;         // those that lie in `bytes`, when it is for input
+  uint8_t bytes[kSize];
+};
+
+// Gives the block back to the thread that lets go of it, which keeps at most kBlocksPerThread.
+struct ReturnIoBlock {
+  void operator()(IoBlock* block) const;
+};
+using IoBlockPtr = std::unique_ptr<IoBlock, ReturnIoBlock>;
+
+inline constexpr int kBlocksPerThread = 8;
+
+// The bytes are uninitialised.
+IoBlockPtr BorrowIoBlock();
+
+// How many blocks the calling thread keeps.
+int IdleIoBlocks();
+
+}  // namespace anywire
+
+#endif  // ANYWIRE_TRANSPORTS_STREAM_IO_BLOCK_H_

@@ -1,0 +1,74 @@
+// A Listener over a listening stream socket: accepts, lets DecideProtocol look at the first bytes,
+// and makes the connection of that protocol.
+//
+// Peers that have not sent their preface yet wait beside each other, so none holds up another; they
+// are limited in number and in time. A process that is short of descriptors turns peers away and
+// pauses; it goes on when it can.
+#ifndef ANYWIRE_TRANSPORTS_STREAM_STREAM_LISTENER_H_
+#define ANYWIRE_TRANSPORTS_STREAM_STREAM_LISTENER_H_
+
+#include <chrono>
+#include <deque>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "anywire/event_loop.h"
+#include "anywire/transport.h"
+#include "transports/stream/stream_options.h"
+#include "transports/stream/unique_fd.h"
+
+namespace anywire {
+
+class StreamListener final : public Listener, private EventLoop::Watch, private EventLoop::Alarm {
+ public:
+  struct Config {
+    std::string address;  // as a URI
+    StreamOptions options;
+    Transport::ListenOptions listen;
+    // Sets up an accepted socket and tells its ends; an error drops the peer.
+    absl::AnyInvocable<absl::StatusOr<ConnectionInfo>(int fd)> adopt;
+    // Gives the address back; runs before the socket is closed.
+    absl::AnyInvocable<void()> release;
+  };
+  // `fd` listens already; it is made non-blocking.
+  static absl::StatusOr<std::unique_ptr<Listener>> Create(EventLoop& loop, UniqueFd fd,
+                                                          Config config);
+  StreamListener(EventLoop& loop, UniqueFd fd, Config config);  // use Create
+  ~StreamListener() noexcept override;
+
+  kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Accept() override;
+  const std::string& address() const override { return config_.address; }
+
+ private:
+  using Accepted = absl::StatusOr<std::unique_ptr<Connection>>;
+  class Undecided;
+
+  void OnReady(uint32_t events) override;
+  void OnAlarm(Instant now) override;
+  bool AcceptOne();
+  void OutOfDescriptors(int error);
+  void WatchFor(uint32_t events);
+  void OnFirstBytes(std::list<Undecided>::iterator undecided);
+  void MakeConnection(UniqueFd fd);
+  void SetAlarm();
+
+  EventLoop& loop_;
+  Config config_;
+  UniqueFd fd_;
+  UniqueFd reserve_;  // given up to accept, and so be able to turn away, when there are no more
+  bool watched_ = false;
+  uint32_t watched_events_ = 0;
+  std::list<Undecided> undecided_;  // oldest first
+  std::deque<std::unique_ptr<Connection>> ready_;
+  kj::Own<kj::PromiseFulfiller<Accepted>> waiting_;
+  bool has_waiting_ = false;
+  std::chrono::nanoseconds pause_{0};  // the last one, while descriptors are short
+  Instant paused_until_ = Instant::min();
+};
+
+}  // namespace anywire
+
+#endif  // ANYWIRE_TRANSPORTS_STREAM_STREAM_LISTENER_H_
