@@ -156,33 +156,27 @@ void StreamCall::Complete(Operation* operation, bool ok) {
 }
 
 void StreamCall::Read(MessageLite* message, Operation& done) {
-  protocol::ReceivedMessage next;
-  bool consume;
+  std::optional<std::pair<protocol::ReceivedMessage, bool>> next;
   std::shared_ptr<Endpoint> wake;
   {
     absl::MutexLock lock(&mutex_);
     if (!unread_.empty()) {
-      next = std::move(unread_.front().first);
-      consume = unread_.front().second;
+      next = std::move(unread_.front());
       unread_.pop_front();
     } else if (phase_ != Phase::kEnded) {
       read_into_ = message;
       Put(read_, done);
       if (!read_.counted) return;
       wake = endpoint_;
-    } else {
-      wake = nullptr;
-      next.owned = nullptr;
-      consume = false;
-      message = nullptr;
     }
   }
-  if (wake != nullptr) {
+  if (next.has_value()) {
+    Deliver(next->first.bytes, next->second, message, done);
+  } else if (wake != nullptr) {
+    // So that somebody reads the connection.
     wake->Run([](protocol::Protocol&, Endpoint::Events&) {});
-  } else if (message == nullptr) {
-    done.Done(false);
   } else {
-    Deliver(next.bytes, consume, message, done);
+    done.Done(false);
   }
 }
 
