@@ -2,9 +2,10 @@
 
 load("@rules_cc//cc:defs.bzl", "cc_binary", "cc_library", "cc_test")
 
+# (Label: ours also when the BUILD file that calls us is another repository's.)
 # Without optimisation, templates (Abseil, protobuf, coroutines) run slowly and take no less time to compile.
 OPTIMISATION_COPTS = select({
-    "//tools/bazel:fastbuild": ["-O1"],
+    str(Label("//tools/bazel:fastbuild")): ["-O1"],
     "//conditions:default": [],
 })
 
@@ -16,7 +17,7 @@ AW_COPTS = [
 
 # Debian's libraries are not instrumented: the thread sanitizer is told of their locks.
 _SANITIZER_DEPS = select({
-    "//tools/sanitizers:tsan": ["//tools/sanitizers:tsan_system_locks"],
+    str(Label("//tools/sanitizers:tsan")): [str(Label("//tools/sanitizers:tsan_system_locks"))],
     "//conditions:default": [],
 })
 
@@ -64,6 +65,6 @@ def aw_cc_test(name, copts = [], deps = [], size = "small", timeout = "short", m
         size = size,
         timeout = timeout,
         copts = AW_COPTS + OPTIMISATION_COPTS + copts,
-        deps = deps + ["//tools/deps:gtest_main" if main else "//tools/deps:gtest"] + _SANITIZER_DEPS,
+        deps = deps + [str(Label("//tools/deps:gtest_main" if main else "//tools/deps:gtest"))] + _SANITIZER_DEPS,
         **kwargs
     )

@@ -153,7 +153,7 @@ def proto_cc_library(name, srcs, deps = [], visibility = None, testonly = False,
         srcs = [name + "_s"],
         hdrs = [name + "_h"],
         copts = ["-w"] + OPTIMISATION_COPTS,
-        deps = deps + ["//tools/deps:protobuf"],
+        deps = deps + [Label("//tools/deps:protobuf")],
         **common
     )
     _proto_cc_library(
