@@ -16,15 +16,13 @@
 // thread, one that has not on any loop's. A started Connection is driven by any threads, under
 // these rules, which its owner keeps:
 //   * NewFrame and Publish are one at a time with each other.
-//   * Transmit is one at a time with itself, and may run beside NewFrame, Publish, Receive and
-//   ReleaseFrames.
-//   * Receive and ReleaseFrames are one at a time with each other, and may run beside anything
-//   else.
+//   * Transmit is one at a time with itself, and may run beside anything else.
+//   * Receive and ReleaseFrames are one at a time with each other, and may run beside the rest.
 //   * WatchReadable, Abort and info may be called by any thread at any time.
-//   * Destruction is beside nothing: no function is running, and it does not happen inside the
-//   connection's own Events.
-//     It waits for an Events call that is under way on another thread, so hold no lock that Events
-//     takes.
+//   * Destruction is beside nothing: no other function of the connection is running. It waits
+//     for an Events call that is under way on another thread, so hold no lock that Events takes.
+//     Inside a call of its own Events that the loop makes, a connection may be destroyed as the
+//     last thing done.
 // No function of Connection except Transmit calls Events before it returns, so a lock may be held
 // around it; hold none that the Events functions take around Transmit.
 //
@@ -68,12 +66,12 @@ struct PeerIdentity {
 
 // What is known of a connection from its start to its end; constant.
 struct ConnectionInfo {
-  std::string local_address;  // as a URI of the scheme, e.g. "tcp://127.0.0.1:4000"; "" where a
-                              // side has none
+  // As URIs of the scheme, e.g. "tcp://127.0.0.1:4000"; "" where a side has none.
+  std::string local_address;
   std::string remote_address;
   PeerIdentity peer;
-  size_t max_frame_size =
-      0;  // largest frame NewFrame gives and Receive delivers, in bytes; at least 1,024
+  // Largest frame that NewFrame gives and Receive delivers, in bytes; at least 1,024.
+  size_t max_frame_size = 0;
   bool ordered_across_streams = false;
   bool host_private = false;  // no other host can read or write what travels here
   // A thread that waits in Receive costs less for each frame than watching does (as with a socket,

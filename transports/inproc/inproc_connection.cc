@@ -79,10 +79,10 @@ InprocConnection::~InprocConnection() {
   link_->AbortLocked(end_);
   mine_.watching = false;
   mine_.alarm = nullptr;
-  // It would wait for itself.
-  ABSL_HARDENING_ASSERT(!mine_.in_on_readable ||
-                        mine_.on_readable_thread != std::this_thread::get_id());
-  link_->changed_[end_].wait(lock, [this] { return !mine_.in_on_readable; });
+  // Inside our own OnReadable there is nothing to wait for.
+  const std::thread::id self = std::this_thread::get_id();
+  link_->changed_[end_].wait(
+      lock, [this, self] { return !mine_.in_on_readable || mine_.on_readable_thread == self; });
 }
 
 void InprocConnection::Start(Events& events) {
@@ -184,13 +184,17 @@ void InprocConnection::WatchReadable(bool on) {
 // Says what is due on the loop's thread. OnWritable is called only here, and so never twice at
 // once.
 void InprocConnection::OnAlarm(Instant) {
-  Lock lock(link_->mutex_);
-  if (std::exchange(mine_.room_news, false)) {
+  // Either call may destroy this connection.
+  const std::shared_ptr<InprocLink> link = link_;
+  const int index = end_;
+  InprocLink::End& end = link->ends_[index];
+  Lock lock(link->mutex_);
+  if (std::exchange(end.room_news, false)) {
     lock.unlock();
-    mine_.events->OnWritable();
+    end.events->OnWritable();
     lock.lock();
   }
-  if (link_->Readable(end_)) link_->CallOnReadable(end_, lock);
+  if (link->Readable(index)) link->CallOnReadable(index, lock);
 }
 
 }  // namespace anywire

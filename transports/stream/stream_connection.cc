@@ -67,9 +67,11 @@ StreamConnection::StreamConnection(EventLoop& loop, UniqueFd fd, ConnectionInfo 
       input_(options.max_frame_size) {
   info_.max_frame_size = options.max_frame_size;
   info_.ordered_across_streams = true;
+  info_.waiting_is_cheaper = true;
 }
 
 StreamConnection::~StreamConnection() {
+  if (destroyed_ != nullptr) *destroyed_ = true;
   absl::MutexLock lock(&watch_mutex_);
   if (watched_) loop_.RemoveWatch(io_.fd(), *this);
   // TCP answers unread bytes with a reset, which would overtake what we sent last.
@@ -110,7 +112,7 @@ absl::Status StreamConnection::Transmit() {
     }
     if (count < FrameOutput::kMaxPieces) break;
   }
-  if (output_.TakeRoom()) CallOnWritable();
+  if (output_.TakeRoom()) CallOnWritable(nullptr);
   return absl::OkStatus();
 }
 
@@ -200,13 +202,17 @@ void StreamConnection::OnReady(uint32_t events) {
   }
   if (writable) {
     output_.Unblock();
-    CallOnWritable();
+    bool destroyed = false;
+    destroyed_ = &destroyed;
+    CallOnWritable(&destroyed);
+    if (destroyed) return;
+    destroyed_ = nullptr;
   }
   if (readable) events_->OnReadable();
 }
 
 // The loop's thread and a transmitting one may both have cause; the later lets the earlier repeat.
-void StreamConnection::CallOnWritable() {
+void StreamConnection::CallOnWritable(const bool* destroyed) {
   {
     absl::MutexLock lock(&watch_mutex_);
     if (calling_on_writable_) {
@@ -217,6 +223,7 @@ void StreamConnection::CallOnWritable() {
   }
   for (bool again = true; again;) {
     events_->OnWritable();
+    if (destroyed != nullptr && *destroyed) return;
     absl::MutexLock lock(&watch_mutex_);
     again = std::exchange(call_on_writable_again_, false);
     calling_on_writable_ = again;

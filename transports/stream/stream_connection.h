@@ -47,13 +47,14 @@ class StreamConnection final : public Connection, private EventLoop::Watch {
   void OnReady(uint32_t events) override;
   void WatchWritable();
   void UpdateWatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(watch_mutex_);
-  void CallOnWritable() ABSL_LOCKS_EXCLUDED(watch_mutex_);
+  void CallOnWritable(const bool* destroyed) ABSL_LOCKS_EXCLUDED(watch_mutex_);
   absl::Status SendFailed(absl::Status status);
 
   EventLoop& loop_;
   ConnectionInfo info_;
   SocketIo io_;
   Events* events_ = nullptr;
+  bool* destroyed_ = nullptr;  // the loop's: set while it calls OnWritable
   std::atomic<bool> aborted_{false};
 
   FrameOutput output_;
