@@ -1,21 +1,29 @@
 // An endpoint joins one protocol machine to one connection, and decides which thread does the work.
 //
-// The machine is pure and the connection is passive; the endpoint has the lock between them and three roles, each held by
-// at most one thread at a time:
+// The machine is pure and the connection is passive; the endpoint has the lock between them and
+// three roles, each held by at most one thread at a time:
 //
-//   reader       receives frames and gives them to the machine. A thread that waits for an answer of its own (Await) takes
-//                the role and blocks in the transport, so a blocking call is one send and one receive with no other thread
-//                involved. When nobody waits, the loop's thread has the role by watching the connection; it takes it over
-//                lazily, so that a row of blocking calls costs no system call for handing it to and fro.
+//   reader       receives frames and gives them to the machine. A thread that waits for an answer
+//   of its own (Await) takes
+//                the role and blocks in the transport, so a blocking call is one send and one
+//                receive with no other thread involved. When nobody waits, the loop's thread has
+//                the role by watching the connection; it takes it over lazily, so that a row of
+//                blocking calls costs no system call for handing it to and fro.
 //   dispatcher   hands events to the calls (CallSink), outside the lock, in order.
-//   transmitter  moves published frames, outside the lock; what other threads write meanwhile leaves with the next round.
+//   transmitter  moves published frames, outside the lock; what other threads write meanwhile
+//   leaves with the next round.
 //
-// A command made on the dispatcher's thread (a handler's reply, a callback's next call) is transmitted once, at the end of
-// the batch of events it was made in.
+// A thread blocks in the transport only while nobody dispatches and no event waits, since it cannot
+// be woken from there: whatever completes its operation is then either in frames that it will
+// receive itself, or due at a time that it knows.
+//
+// A command made on the dispatcher's thread (a handler's reply, a callback's next call) is
+// transmitted once, at the end of the batch of events it was made in.
 #ifndef ANYWIRE_RUNTIME_ENDPOINT_ENDPOINT_H_
 #define ANYWIRE_RUNTIME_ENDPOINT_ENDPOINT_H_
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 
 #include "absl/base/thread_annotations.h"
@@ -32,8 +40,9 @@ namespace anywire {
 // The upper half of a call: the machine's tag.
 class CallSink {
  public:
-  // Called one at a time per connection, without the lock, on whatever thread dispatches. May run commands. A view in
-  // `event.message` lives until the return. Destroying the sink inside is allowed once the call is released.
+  // Called one at a time per connection, without the lock, on whatever thread dispatches. May run
+  // commands. A view in `event.message` lives until the return. Destroying the sink inside is
+  // allowed once the call is released.
   virtual void OnEvent(protocol::Event& event) = 0;
 
  protected:
@@ -51,7 +60,9 @@ class BlockingOperation final : public Operation {
 
  private:
   friend class Endpoint;
+  // Parked: its thread sleeps on state_. Promoted: it has been woken to take the reader's role.
   enum State : uint32_t { kPending, kParked, kPromoted, kDone };
+  bool done() const { return state_.load(std::memory_order_acquire) == kDone; }
   std::atomic<uint32_t> state_{kPending};
   bool ok_ = false;
   BlockingOperation* next_parked_ = nullptr;
@@ -64,37 +75,48 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
 
   enum class Role : uint8_t { kClient, kServer };
 
-  // Joins `connection` (whose loop `loop` is) with the machine that `make_protocol` makes, and begins. Any thread.
-  // `on_lost` runs once, on the loop's thread, when the connection has ended and every call has been told. `drivers` may
-  // be null; it outlives the endpoint. The endpoint may be released on any thread: it is destroyed on the loop's.
-  static std::shared_ptr<Endpoint> Start(EventLoop& loop, std::unique_ptr<Connection> connection, Role role,
-                                         DriverPool* drivers, MakeProtocol make_protocol,
+  // Joins `connection` (whose loop `loop` is) with the machine that `make_protocol` makes, and
+  // begins. Any thread. `on_lost` runs once, on the loop's thread, when the connection has ended
+  // and every call has been told. `drivers` may be null; it outlives the endpoint. The endpoint may
+  // be released on any thread, inside its own calls too: it is destroyed on the loop's, later. Who
+  // calls a function of it holds a reference until that returns.
+  static std::shared_ptr<Endpoint> Start(EventLoop& loop, std::unique_ptr<Connection> connection,
+                                         Role role, DriverPool* drivers, MakeProtocol make_protocol,
                                          absl::AnyInvocable<void(const absl::Status&)> on_lost);
   ~Endpoint() override;
 
-  // Runs `command(protocol, events)` under the lock, where it may call the machine's commands (and nothing of the
-  // endpoint), and then sees to what came of it. Any thread. The command's result is returned.
+  // Runs `command(protocol, events)` under the lock, where it may call the machine's commands (and
+  // nothing of the endpoint), and then sees to what came of it. Any thread. The command's result is
+  // returned.
   template <typename Command>
   auto Run(Command&& command) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Waits on the calling thread until `operation` is done, driving the connection where nobody else does.
-  // `cancellable`: something besides the peer and the clock may complete it; the wait then looks up every 100 ms.
-  // The caller has made sure that it may block: see OnRuntimeThread.
+  // Waits on the calling thread until `operation` is done, driving the connection where nobody else
+  // does. `cancellable`: something besides the peer and the clock may complete it; the wait then
+  // looks up every 100 ms. The caller has made sure that it may block: see OnRuntimeThread.
   void Await(BlockingOperation& operation, bool cancellable) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same for an operation that room in the transport may complete, which the loop is told of:
+  // leaves the connection to the loop meanwhile.
+  void AwaitRoom(BlockingOperation& operation) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Brackets the time in which some operation that is not a BlockingOperation waits for this connection. The loop's
-  // thread then reads, since user code may not run on a thread that is inside a blocking call. Begin before the Run that
-  // starts the operation.
+  // Brackets the time in which some operation that is not a BlockingOperation waits for this
+  // connection. The loop's thread then reads, since user code may not run on a thread that is
+  // inside a blocking call. Begin before the Run that starts the operation.
   void BeginAsync() { async_.fetch_add(1, std::memory_order_relaxed); }
   void EndAsync() { async_.fetch_sub(1, std::memory_order_relaxed); }
 
-  // Completes `operation` here if that is allowed on this thread, else on the loop's.
+  // Completes `operation` here if that is allowed on this thread, else on the loop's; those of one
+  // thread in their order.
   void Complete(Operation& operation, bool ok);
 
-  // Whether this thread is inside a dispatch or an event loop, so that waiting here might be waiting for oneself.
+  // Whether this thread is inside a dispatch or an event loop, so that waiting here might be
+  // waiting for oneself.
   static bool OnRuntimeThread();
+  // The endpoint that is calling CallSink::OnEvent on this thread, or null.
+  static Endpoint* Dispatching();
 
-  // For the time of a blocking call: this thread may be borrowed to run the handlers of a server in the same process.
+  // For the time of a blocking call: this thread may be borrowed to run the handlers of a server in
+  // the same process, and so must hold no lock that they take.
   class ScopedBorrow {
    public:
     ScopedBorrow();
@@ -124,7 +146,18 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
     kThread,    // a thread is in Drive now
   };
 
+  // How long a connection stays without a reader before its loop watches it again.
+  static constexpr std::chrono::milliseconds kReturnToLoop{20};
+
   class LoopAlarm;
+
+  struct ThisThread {
+    Endpoint* dispatching =
+        nullptr;    // whose events are handed on, the innermost if there are several
+    int depth = 0;  // dispatches and transmissions under way, of any endpoints
+    bool borrowed = false;
+  };
+  static thread_local constinit ThisThread this_thread_;
 
   Endpoint(EventLoop& loop, std::unique_ptr<Connection> connection, Role role, DriverPool* drivers,
            absl::AnyInvocable<void(const absl::Status&)> on_lost);
@@ -133,36 +166,55 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   void OnWritable() override;
   void OnAlarm(Instant now);
 
-  // The reader's work. The caller has set reader_ to kThread. Receives and handles until `stop(frames_received)`, which is
-  // asked with the lock held after each Receive; waits in each until `wait_until(now)`. Gives the role on at the end.
+  // ---- the reader (endpoint_reader.cc)
+  // The reader's work, with reader_ at kThread. Receives and handles until `stop(frames_received,
+  // now)`, which is asked with the lock held, or somebody else dispatches; waits in each Receive
+  // until `wait_until()`. Passes the role on at the end. Releases and retakes the lock.
   template <typename WaitUntil, typename Stop>
-  void Drive(WaitUntil wait_until, Stop stop) ABSL_UNLOCK_FUNCTION(mutex_);
-  void DriveDedicated();
-  // What was received goes to the machine, and its events to the calls. Releases and retakes the lock.
+  void Drive(WaitUntil wait_until, Stop stop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DriveDedicated() ABSL_LOCKS_EXCLUDED(mutex_);
+  // What was received goes to the machine, and its events to the calls. Releases and retakes the
+  // lock.
   void Handle(const absl::StatusOr<absl::Span<const ReceivedFrame>>& frames, Instant now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Hands on the events that wait, or leaves them to the thread that is doing so.
-  void Dispatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Sees to what a command or input left behind. Takes the lock held and leaves it released.
-  void Settle() ABSL_UNLOCK_FUNCTION(mutex_);
-  // Sends until nothing is published. Releases and retakes the lock.
-  void Transmit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The connection is over.
-  void Lose(const absl::Status& why, Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives the reader's role to whoever should have it next.
   void PassReader(Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Wakes a parked thread to take the role, if it is free for one and none has been woken for it
+  // already.
+  void Promote() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sleeps until `operation` is done or promoted. Releases and retakes the lock.
+  void Park(BlockingOperation& operation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Watch(bool on) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // After a turn of the loop: a connection that goes to and fro gets a thread that waits in it (see DriverPool).
+  // Whether OnReadable may receive on this thread.
+  bool MayReceiveHere() const;
+  // After a turn of the loop: a connection that goes to and fro gets a thread that waits in it (see
+  // DriverPool).
   bool ShouldDedicate(size_t frames, Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool dispatching_here() const;
+
+  // ---- the dispatcher and the transmitter (endpoint.cc)
+  // Hands on the events that wait; nobody else is doing so. Releases and retakes the lock.
+  void Dispatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sends until nothing is published. Releases and retakes the lock.
+  void Transmit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Both until there is nothing left of either for this thread.
+  void TransmitAndDispatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sees to what a command or input left behind. Takes the lock held and leaves it released.
+  void Settle() ABSL_UNLOCK_FUNCTION(mutex_);
+  void DispatchOnLoop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The connection is over.
+  void Lose(const absl::Status& why, Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Says so to the owner, once, when no thread is telling calls of it any more.
+  void TellLost() ABSL_LOCKS_EXCLUDED(mutex_);
 
   EventLoop& loop_;
   const std::unique_ptr<Connection> connection_;
   const Role role_;
   DriverPool* const drivers_;
-  std::unique_ptr<LoopAlarm> alarm_;
+  const std::unique_ptr<EventLoop::Alarm> alarm_;
   std::atomic<int> async_{0};
   std::atomic<bool> retired_{false};
+  std::atomic<int> posted_completions_{0};
+  std::atomic<bool> readable_posted_{false};
 
   absl::Mutex mutex_;
   std::unique_ptr<protocol::Protocol> protocol_ ABSL_GUARDED_BY(mutex_);
@@ -177,7 +229,9 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   int streak_ ABSL_GUARDED_BY(mutex_) = 0;  // turns of the loop in a row with one frame each
   Instant last_driven_ ABSL_GUARDED_BY(mutex_);
   BlockingOperation* parked_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  BlockingOperation* promoted_ ABSL_GUARDED_BY(mutex_) = nullptr;  // until its thread has looked
   absl::AnyInvocable<void(const absl::Status&)> on_lost_ ABSL_GUARDED_BY(mutex_);
+  absl::Status lost_why_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace anywire

@@ -1,0 +1,215 @@
+// The reader's role: who receives, and how the role changes hands.
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "runtime/endpoint/endpoint.h"
+
+namespace anywire {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// How often a blocked thread looks up when somebody may cancel its call and the peer stays silent.
+constexpr auto kCancelTick = milliseconds(100);
+// A connection gets a driver after this many single requests, none later than this after the one
+// before ...
+constexpr int kDedicateAfter = 32;
+constexpr auto kDedicateGap = milliseconds(1);
+// ... and keeps it until it has been silent for this long.
+constexpr auto kDedicatedLinger = milliseconds(50);
+
+}  // namespace
+
+void Endpoint::Watch(bool on) {
+  if (watched_ == on) return;
+  watched_ = on;
+  connection_->WatchReadable(on);
+}
+
+// A server may answer on the thread of a client in its own process, if that waits for the answer
+// anyway. Everything else is for the loop, and not inside of anything: neither handlers nor
+// callbacks run inside the calls that caused them, whose callers may hold locks.
+bool Endpoint::MayReceiveHere() const {
+  if (this_thread_.depth == 0 && loop_.IsCurrent()) return true;
+  return role_ == Role::kServer && this_thread_.borrowed && this_thread_.dispatching == nullptr;
+}
+
+void Endpoint::OnReadable() {
+  const std::shared_ptr<Endpoint> self = weak_from_this().lock();
+  if (self == nullptr) return;
+  if (!MayReceiveHere()) {
+    if (readable_posted_.exchange(true, std::memory_order_acq_rel)) return;
+    loop_.Post([self] {
+      self->readable_posted_.store(false, std::memory_order_release);
+      self->OnReadable();
+    });
+    return;
+  }
+  mutex_.Lock();
+  if (reader_ != Reader::kWatching || lost_) {
+    mutex_.Unlock();
+    return;
+  }
+  reader_ = Reader::kThread;
+  bool dedicate = false;
+  Drive([] { return Instant::min(); },
+        [this, &dedicate](size_t frames, Instant now) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+          dedicate = ShouldDedicate(frames, now);
+          return true;
+        });
+  Settle();
+  if (dedicate) drivers_->TryRun([self] { self->DriveDedicated(); });
+}
+
+bool Endpoint::ShouldDedicate(size_t frames, Instant now) {
+  const bool to_and_fro = frames == 1 && now - last_driven_ < kDedicateGap;
+  streak_ = to_and_fro ? streak_ + 1 : 0;
+  if (streak_ < kDedicateAfter) return false;
+  streak_ = 0;
+  return role_ == Role::kServer && drivers_ != nullptr && connection_->info().waiting_is_cheaper &&
+         loop_.IsCurrent();
+}
+
+void Endpoint::DriveDedicated() {
+  mutex_.Lock();
+  if (reader_ == Reader::kWatching && !lost_) {
+    Watch(false);
+    reader_ = Reader::kThread;
+    Drive([] { return Clock::now() + kDedicatedLinger; },
+          [](size_t frames, Instant) { return frames == 0; });
+  }
+  Settle();
+}
+
+void Endpoint::Await(BlockingOperation& operation, bool cancellable) {
+  const ScopedBorrow borrow;
+  if (operation.done()) return;
+  mutex_.Lock();
+  while (!operation.done()) {
+    if (!events_.empty() && !dispatching_) {
+      Dispatch();
+      continue;
+    }
+    if (role_ == Role::kClient && reader_ != Reader::kThread && !dispatching_ && !lost_ &&
+        async_.load(std::memory_order_relaxed) == 0) {
+      Watch(false);
+      reader_ = Reader::kThread;
+      Drive(
+          [this, cancellable]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+            const Instant wakeup = protocol_->NextWakeup();
+            return cancellable ? std::min(wakeup, Clock::now() + kCancelTick) : wakeup;
+          },
+          [this, &operation](size_t, Instant) {
+            return operation.done() || async_.load(std::memory_order_relaxed) != 0;
+          });
+      continue;
+    }
+    // Somebody else reads or dispatches: that thread completes the operation, or wakes this one to
+    // take the role.
+    Park(operation);
+  }
+  Settle();
+}
+
+void Endpoint::AwaitRoom(BlockingOperation& operation) {
+  const ScopedBorrow borrow;
+  if (operation.done()) return;
+  BeginAsync();
+  mutex_.Lock();
+  Settle();
+  operation.Wait();
+  EndAsync();
+}
+
+void Endpoint::Park(BlockingOperation& operation) {
+  using State = BlockingOperation::State;
+  uint32_t expected = State::kPending;
+  if (!operation.state_.compare_exchange_strong(expected, State::kParked,
+                                                std::memory_order_acq_rel)) {
+    return;  // done
+  }
+  operation.next_parked_ = std::exchange(parked_, &operation);
+  mutex_.Unlock();
+  operation.state_.wait(State::kParked, std::memory_order_acquire);
+  mutex_.Lock();
+  for (BlockingOperation** link = &parked_; *link != nullptr; link = &(*link)->next_parked_) {
+    if (*link != &operation) continue;
+    *link = operation.next_parked_;
+    break;
+  }
+  if (promoted_ == &operation) promoted_ = nullptr;
+  expected = State::kPromoted;
+  operation.state_.compare_exchange_strong(expected, State::kPending, std::memory_order_acq_rel);
+}
+
+void Endpoint::Promote() {
+  if (reader_ != Reader::kNobody || dispatching_ || promoted_ != nullptr) return;
+  while (parked_ != nullptr && promoted_ == nullptr) {
+    BlockingOperation* const next = std::exchange(parked_, parked_->next_parked_);
+    uint32_t expected = BlockingOperation::kParked;
+    if (next->state_.compare_exchange_strong(expected, BlockingOperation::kPromoted,
+                                             std::memory_order_acq_rel)) {
+      promoted_ = next;
+      next->state_.notify_one();
+    }
+  }
+}
+
+void Endpoint::PassReader(Instant now) {
+  // A loop that is watching already keeps the role until a thread comes for it.
+  const bool to_loop =
+      role_ == Role::kServer || watched_ || async_.load(std::memory_order_relaxed) != 0;
+  reader_ = to_loop ? Reader::kWatching : Reader::kNobody;
+  if (lost_) return;
+  if (to_loop) {
+    Watch(true);
+  } else {
+    Promote();
+    alarm_->SetNoLaterThan(now + kReturnToLoop);
+  }
+}
+
+template <typename WaitUntil, typename Stop>
+void Endpoint::Drive(WaitUntil wait_until, Stop stop) {
+  for (;;) {
+    const Instant until = wait_until();
+    mutex_.Unlock();
+    const absl::StatusOr<absl::Span<const ReceivedFrame>> frames = connection_->Receive(until);
+    const Instant now = Clock::now();
+    mutex_.Lock();
+    Handle(frames, now);
+    const size_t count = frames.ok() ? frames->size() : 0;
+    const bool stopping = stop(count, now);
+    last_driven_ = now;
+    if (stopping || lost_ || dispatching_) break;
+    TransmitAndDispatch();
+    alarm_->SetNoLaterThan(protocol_->NextWakeup());
+    if (stop(count, now) || lost_ || dispatching_) break;
+  }
+  connection_->ReleaseFrames();
+  PassReader(last_driven_);
+}
+
+void Endpoint::Handle(const absl::StatusOr<absl::Span<const ReceivedFrame>>& frames, Instant now) {
+  if (lost_) return;
+  // Claimed before there are events with views of the frames, which nobody else may hand on: the
+  // lock is not held throughout.
+  const bool claimed = !std::exchange(dispatching_, true);
+  absl::Status status = frames.status();
+  if (frames.ok() && !frames->empty()) {
+    const size_t before = events_.size();
+    status = protocol_->OnFrames(*frames, now, events_);
+    if (!claimed) {
+      // Another thread will hand these on, when the frames may be gone.
+      for (size_t i = before; i < events_.size(); ++i) events_[i].message.Own();
+    }
+    if (protocol_->peer_is_draining()) retired_.store(true, std::memory_order_relaxed);
+  }
+  if (status.ok() && now >= protocol_->NextWakeup()) status = protocol_->OnTime(now, events_);
+  if (!status.ok()) Lose(status, now);
+  if (claimed) Dispatch();
+}
+
+}  // namespace anywire
