@@ -65,8 +65,9 @@ class ReceiveWindows {
   size_t owed() const { return owed_; }
   void OnCreditWritten() { owed_ = 0; }
 
-  // Message bytes in memory or granted: for checking the contract.
+  // For checking the contract.
   size_t held() const { return held_ + reserved_; }
+  size_t peer_may_send() const { return connection_window_ - held_ - owed_; }
 
  private:
   size_t ShareOf(size_t size) const;

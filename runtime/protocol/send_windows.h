@@ -30,7 +30,12 @@ class SendWindows {
     const int64_t share = std::min(cost, share_);
     return call.send_credit >= share && connection_ >= share && (cost <= share_ || peer_known_);
   }
-  // The same of the call's own credit alone: what is missing then is the connection's.
+  // Whether it could go whole, without a GRANT.
+  bool CoversWhole(const Call& call, size_t size) const {
+    const int64_t cost = Cost(size);
+    return cost <= share_ && call.send_credit >= cost && connection_ >= cost;
+  }
+  // Covers, as far as the call's own credit goes: what is missing then is the connection's.
   bool CallCovers(const Call& call, size_t size) const {
     return call.send_credit >= std::min(Cost(size), share_);
   }

@@ -44,8 +44,15 @@ class WireMachine : public Protocol {
   size_t open_call_count() const final { return open_calls_; }
   bool peer_is_draining() const final { return peer_is_draining_; }
 
-  // For tests of the memory contract: message bytes in memory or granted to the peer.
-  size_t received_bytes_held() const { return received_.held(); }
+  // For tests of the memory contract, in bytes of messages and what each counts for itself.
+  struct Account {
+    size_t held = 0;           // in memory, or reserved for what is to come
+    size_t peer_may_send = 0;  // of the connection's window
+    int64_t may_send = 0;      // by the peer's credit
+  };
+  Account account() const {
+    return {received_.held(), received_.peer_may_send(), send_.connection_credit()};
+  }
 
  protected:
   WireMachine(bool is_client, FrameSink& sink, size_t max_frame_size, const Limits& limits,
@@ -78,7 +85,7 @@ class WireMachine : public Protocol {
   // Whether a message can be written by its command, whole and in a frame with `head` bytes before
   // it.
   bool FitsNow(const Call& call, size_t head, size_t size) const {
-    return size <= piece_size_ && head + size <= piece_size_ && send_.Covers(call, size) &&
+    return size <= piece_size_ && head + size <= piece_size_ && send_.CoversWhole(call, size) &&
            waiting_credit_.empty();
   }
   // Whether the call could write a frame before anything that waits.

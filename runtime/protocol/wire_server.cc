@@ -208,7 +208,8 @@ void WireServer::EndWithConnection(Call& call, const absl::Status& why, Events& 
     call.cancelled = true;
     ++running_cancelled_;
   }
-  if (call.released || !call.opened) return;
+  if (call.released) return;
+  if (!call.opened) return calls_.Release(call);  // its OPEN has not come whole: nobody owns it
   AddEvent(call, Event::kFinished, events).final = std::make_unique<Final>(Final{why, Metadata()});
 }
 

@@ -1,0 +1,47 @@
+// Runs the simulation from many seeds. A failing seed prints itself and the command that repeats
+// it.
+//
+//   ANYWIRE_TEST_SEED=<n>    runs that seed alone
+//   ANYWIRE_SIM_SEEDS=<n>    runs that many; 20,000 unless told
+#include <cstdlib>
+#include <iostream>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "gtest/gtest.h"
+#include "tests/sim/world.h"
+
+namespace anywire::sim {
+namespace {
+
+uint64_t NumberFrom(const char* variable, uint64_t otherwise) {
+  const char* const text = std::getenv(variable);
+  uint64_t number = 0;
+  return text != nullptr && absl::SimpleAtoi(text, &number) ? number : otherwise;
+}
+
+TEST(SimTest, EveryCallEndsOnceAndHonestly) {
+  const bool one = std::getenv("ANYWIRE_TEST_SEED") != nullptr;
+  const uint64_t first = NumberFrom("ANYWIRE_TEST_SEED", 1);
+  const uint64_t count = one ? 1 : NumberFrom("ANYWIRE_SIM_SEEDS", 20000);
+  const uint64_t shards = NumberFrom("ANYWIRE_SIM_SHARDS", 1);
+  const uint64_t shard = NumberFrom("ANYWIRE_SIM_SHARD", 0);
+  uint64_t calls = 0, frames = 0, failed = 0, runs = 0;
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    if (seed % shards != shard && !one) continue;
+    const Result result = RunWorld(seed);
+    ++runs;
+    calls += result.calls;
+    frames += result.frames;
+    if (result.failures.empty()) continue;
+    ADD_FAILURE() << "seed " << seed << ":\n  " << absl::StrJoin(result.failures, "\n  ")
+                  << "\nagain: bazel test //tests/sim:sim_test --test_env=ANYWIRE_TEST_SEED="
+                  << seed;
+    if (++failed == 5) break;  // enough to see
+  }
+  std::cout << runs << " seeds, " << calls << " calls, " << frames << " frames\n";
+}
+
+}  // namespace
+}  // namespace anywire::sim
