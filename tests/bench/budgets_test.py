@@ -28,7 +28,7 @@ class BudgetsTest(unittest.TestCase):
 
     def run_both(self, program, calls, wrap):
         """Runs a server and a client, each inside the command that wrap(side) gives; the client's report."""
-        uri = "unix://" + self.path("socket")
+        uri = "unix://" + self.path("socket.%d" % calls)
         path = echo_processes.program(program)
         with echo_processes.Server(wrap("server") + [path, "server", uri]) as server:
             report = echo_processes.run_client(
@@ -51,16 +51,14 @@ class BudgetsTest(unittest.TestCase):
         return counts, files
 
     def test_instructions(self):
-        short, _ = self.count_instructions(budgets.SHORT_RUN)
-        long, files = self.count_instructions(budgets.LONG_RUN)
+        short, short_files = self.count_instructions(budgets.SHORT_RUN)
+        long, long_files = self.count_instructions(budgets.LONG_RUN)
         sides = {side: per_call(short[side], long[side]) for side in short}
         print("instructions per call: %.0f client, %.0f server" % (sides["client"], sides["server"]))
         if sum(sides.values()) > budgets.INSTRUCTIONS:
-            for side, path in files.items():
-                print("the %s's instructions, of %d calls:" % (side, budgets.LONG_RUN))
-                top = subprocess.run(["callgrind_annotate", "--threshold=90", path],
-                                     stdout=subprocess.PIPE, text=True, check=False)
-                print("\n".join(top.stdout.splitlines()[:60]))
+            for side in sides:
+                print("the %s's instructions per call:" % side)
+                print_functions(short_files[side], long_files[side])
         self.assertGreater(min(sides.values()), 100, "callgrind did not count")
         self.assertLessEqual(sum(sides.values()), budgets.INSTRUCTIONS)
 
@@ -102,6 +100,24 @@ class BudgetsTest(unittest.TestCase):
             total = sum(calls.values())
             self.assertGreater(total, 1, "strace did not count")
             self.assertLessEqual(total, budgets.SYSTEM_CALLS + budgets.SYSTEM_CALLS_TOLERANCE, side)
+
+
+def read_functions(path):
+    """How many instructions each function took, by callgrind's file."""
+    table = subprocess.run(["callgrind_annotate", "--auto=no", "--threshold=100", path],
+                           stdout=subprocess.PIPE, text=True, check=False).stdout
+    counts = {}
+    for number, function in re.findall(r"^ *([\d,]+) \(.*?%\)  (.*?)(?: \[.*\])?$", table, re.M):
+        counts[function] = counts.get(function, 0) + int(number.replace(",", ""))
+    return counts
+
+
+def print_functions(short_path, long_path):
+    short, long = read_functions(short_path), read_functions(long_path)
+    costs = {name: per_call(short.get(name, 0), count) for name, count in long.items()
+             if name != "PROGRAM TOTALS" and per_call(short.get(name, 0), count) >= 0.5}
+    for name, cost in sorted(costs.items(), key=lambda item: -item[1])[:40]:
+        print("%8.1f  %s" % (cost, name))
 
 
 def read_strace(path):

@@ -22,9 +22,8 @@ def pinned(command, core):
 class Server:
     """A server program, for the time of a with statement; it ends when its stdin is closed."""
 
-    def __init__(self, command, start_timeout=30):
+    def __init__(self, command):
         self._command = command
-        self._start_timeout = start_timeout
 
     def __enter__(self):
         self._process = subprocess.Popen(
@@ -32,6 +31,7 @@ class Server:
         line = self._process.stdout.readline()
         if line != "ready\n":
             self._process.kill()
+            self._process.communicate()
             raise RuntimeError("%s did not start: %r" % (" ".join(self._command), line))
         return self
 
