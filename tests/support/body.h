@@ -1,5 +1,6 @@
-// Self-checking message bodies: every byte follows from the body's key and its offset, so a test keeps no copy of what it
-// sent, and a byte that is lost, moved, changed or that belongs to another message is seen wherever it turns up.
+// Self-checking message bodies: every byte follows from the body's key and its offset, so a test
+// keeps no copy of what it sent, and a byte that is lost, moved, changed or that belongs to another
+// message is seen wherever it turns up.
 #ifndef ANYWIRE_TESTS_SUPPORT_BODY_H_
 #define ANYWIRE_TESTS_SUPPORT_BODY_H_
 

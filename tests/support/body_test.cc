@@ -9,7 +9,8 @@ namespace {
 
 TEST(BodyTest, AcceptsItsOwnOfEverySize) {
   for (size_t size = 0; size < 40; ++size) {
-    EXPECT_TRUE(CheckBody({7, Direction::kReply, 3}, MakeBody({7, Direction::kReply, 3}, size)).ok());
+    EXPECT_TRUE(
+        CheckBody({7, Direction::kReply, 3}, MakeBody({7, Direction::kReply, 3}, size)).ok());
   }
 }
 

@@ -38,8 +38,10 @@ void CallChecker::End(uint64_t call, const absl::Status& status, Allowed allowed
   uint8_t facts = kEnded;
   if (status.ok()) facts |= kSucceeded;
   if (DeliveryOf(status) != Delivery::kUnknown) facts |= kDenied;
-  if ((Note(call, facts) & kEnded) != 0) Breach(call, absl::StrCat("ended again: ", status.ToString()));
-  if (status.ok() && (facts & kDenied) != 0) Breach(call, "succeeded and says it was not processed");
+  if ((Note(call, facts) & kEnded) != 0)
+    Breach(call, absl::StrCat("ended again: ", status.ToString()));
+  if (status.ok() && (facts & kDenied) != 0)
+    Breach(call, "succeeded and says it was not processed");
   if (!allowed.Contains(status.code())) Breach(call, absl::StrCat("ended as ", status.ToString()));
   ended_[static_cast<int>(status.code())].fetch_add(1);
 }

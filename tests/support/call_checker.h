@@ -42,7 +42,8 @@ class CallChecker {
   CallChecker(const CallChecker&) = delete;
   CallChecker& operator=(const CallChecker&) = delete;
 
-  // ---- the client -----------------------------------------------------------------------------------------------
+  // ---- the client
+  // -----------------------------------------------------------------------------------------------
   // A call is about to be made; its number.
   uint64_t Begin();
   // A reply of `call` has come, the `index`th; the rest is what the reply says of itself.
@@ -51,13 +52,15 @@ class CallChecker {
   // The call has ended.
   void End(uint64_t call, const absl::Status& status, Allowed allowed);
 
-  // ---- the server -----------------------------------------------------------------------------------------------
+  // ---- the server
+  // -----------------------------------------------------------------------------------------------
   // A handler runs for the call.
   void OnHandler(uint64_t call);
 
-  // ---- the verdict ----------------------------------------------------------------------------------------------
-  // When no call is in progress any more, on either side: fails the test for calls that have not ended and for each
-  // breach above that shows only now.
+  // ---- the verdict
+  // ----------------------------------------------------------------------------------------------
+  // When no call is in progress any more, on either side: fails the test for calls that have not
+  // ended and for each breach above that shows only now.
   void Verify();
   uint64_t begun() const { return next_.load(); }
   uint64_t ended(absl::StatusCode code) const { return ended_[static_cast<int>(code)].load(); }

@@ -26,7 +26,8 @@ TEST(CallCheckerTest, IsContentWithGoodCalls) {
   const uint64_t lost = checker.Begin();
   checker.End(lost, absl::UnavailableError("lost"), kOkOrLost);
   const uint64_t refused = checker.Begin();
-  checker.End(refused, WithDelivery(absl::UnavailableError("full"), Delivery::kNotProcessed), kOkOrLost);
+  checker.End(refused, WithDelivery(absl::UnavailableError("full"), Delivery::kNotProcessed),
+              kOkOrLost);
   checker.Verify();
   EXPECT_EQ(checker.begun(), 3u);
   EXPECT_EQ(checker.ended(absl::StatusCode::kUnavailable), 2u);

@@ -23,7 +23,8 @@ TEST(CensusTest, NamesWhatIsLeft) {
   const Census census;
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
-  EXPECT_THAT(census.BackToBaseline(absl::ZeroDuration()).ToString(), ::testing::HasSubstr("(pipe:["));
+  EXPECT_THAT(census.BackToBaseline(absl::ZeroDuration()).ToString(),
+              ::testing::HasSubstr("(pipe:["));
   close(ends[0]);
   close(ends[1]);
   EXPECT_TRUE(census.BackToBaseline().ok());

@@ -14,7 +14,8 @@ namespace anywire::test {
 // Dies with its parent at the latest.
 class ChildProcess {
  public:
-  // Runs `program` with `arguments` (without the name) and, in addition to this process's, the `environment` ("NAME=value").
+  // Runs `program` with `arguments` (without the name) and, in addition to this process's, the
+  // `environment` ("NAME=value").
   ChildProcess(const std::string& program, const std::vector<std::string>& arguments,
                const std::vector<std::string>& environment = {});
   // Kills it if it still runs.
@@ -24,7 +25,8 @@ class ChildProcess {
 
   pid_t pid() const { return pid_; }
   void Signal(int signal) const;
-  // The next line of its standard output, without the newline; OUT_OF_RANGE when it has ended its output.
+  // The next line of its standard output, without the newline; OUT_OF_RANGE when it has ended its
+  // output.
   absl::StatusOr<std::string> ReadLine();
   // All that it still writes to its standard output, to the end.
   std::string ReadRest();

@@ -1,4 +1,5 @@
-// What the connections of one FaultControl share: its switches, and the thread that brings their delayed upward calls.
+// What the connections of one FaultControl share: its switches, and the thread that brings their
+// delayed upward calls.
 #ifndef ANYWIRE_TESTS_SUPPORT_FAULT_CORE_H_
 #define ANYWIRE_TESTS_SUPPORT_FAULT_CORE_H_
 

@@ -21,8 +21,8 @@ using Clock = std::chrono::steady_clock;
 
 absl::Status CutStatus() { return absl::UnavailableError("the connection was cut by the test"); }
 
-// Upward calls of one kind, which may come from several threads and must reach the owner one at a time: who comes while
-// another is inside leaves the call to that one.
+// Upward calls of one kind, which may come from several threads and must reach the owner one at a
+// time: who comes while another is inside leaves the call to that one.
 template <void (Connection::Events::*kCall)()>
 class OneAtATime {
  public:
@@ -177,14 +177,16 @@ class FaultConnection final : public Connection, private Connection::Events, pri
     return wanted;
   }
 
-  // Hands one frame to the inner connection. False: none is left, or the inner one is full and will call OnWritable.
+  // Hands one frame to the inner connection. False: none is left, or the inner one is full and will
+  // call OnWritable.
   bool MoveOne(bool& last) ABSL_LOCKS_EXCLUDED(mutex_) {
     Frame frame;
     {
       absl::MutexLock lock(&mutex_);
       if (published_.empty()) return false;
       const size_t chosen = Choose();
-      absl::Span<uint8_t> room = inner_->NewFrame(published_[chosen].stream, published_[chosen].size);
+      absl::Span<uint8_t> room =
+          inner_->NewFrame(published_[chosen].stream, published_[chosen].size);
       if (room.data() == nullptr) return false;
       frame = std::move(published_[chosen]);
       published_.erase(published_.begin() + chosen);
@@ -239,7 +241,8 @@ class FaultListener final : public Listener {
 class FaultTransport final : public Transport {
  public:
   // The wrapped transport lives as long as the registry that owns it.
-  FaultTransport(std::shared_ptr<TransportRegistry> owner, Transport& inner, std::shared_ptr<Core> core)
+  FaultTransport(std::shared_ptr<TransportRegistry> owner, Transport& inner,
+                 std::shared_ptr<Core> core)
       : owner_(std::move(owner)), inner_(inner), core_(std::move(core)) {}
 
   absl::string_view scheme() const override { return inner_.scheme(); }

@@ -3,9 +3,9 @@
 //   FaultControl faults(plan);
 //   TransportRegistry registry = WithFaults(std::move(ordinary), faults);
 //
-// Every transport of the registry is wrapped and keeps its scheme, so a suite runs over it unchanged. The plan holds from the
-// start (small frames, delays, little room, streams that overtake each other); FaultControl's functions do the rest at the
-// moment that a test chooses.
+// Every transport of the registry is wrapped and keeps its scheme, so a suite runs over it
+// unchanged. The plan holds from the start (small frames, delays, little room, streams that
+// overtake each other); FaultControl's functions do the rest at the moment that a test chooses.
 #ifndef ANYWIRE_TESTS_SUPPORT_FAULT_TRANSPORT_H_
 #define ANYWIRE_TESTS_SUPPORT_FAULT_TRANSPORT_H_
 
@@ -43,10 +43,11 @@ class FaultControl {
 
   // Cuts every connection that is open now, both directions, as if the path were gone.
   void CutAll();
-  // Lets `frames` more frames travel, on all connections together; the connection that sends the last of them is cut
-  // behind it.
+  // Lets `frames` more frames travel, on all connections together; the connection that sends the
+  // last of them is cut behind it.
   void CutAfterFrames(uint64_t frames);
-  // While on, nothing travels and nothing fails: a path that swallows everything. What waits goes on afterwards.
+  // While on, nothing travels and nothing fails: a path that swallows everything. What waits goes
+  // on afterwards.
   void Stall(bool on);
   // While on, attempts to connect neither succeed nor fail. An attempt that was held never ends.
   void HoldConnects(bool on);

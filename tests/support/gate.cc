@@ -21,6 +21,11 @@ void Gate::Wait() {
   mutex_.Await(absl::Condition(&open_));
 }
 
+bool Gate::IsOpen() {
+  absl::MutexLock lock(&mutex_);
+  return open_;
+}
+
 bool Gate::Enlist(std::coroutine_handle<> handle) {
   absl::MutexLock lock(&mutex_);
   if (open_) return false;
@@ -39,7 +44,8 @@ uint64_t Counter::value() const {
 }
 
 void Counter::WaitFor(uint64_t value) const {
-  const auto reached = [this, value]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return value_ >= value; };
+  const auto reached = [this, value]()
+                           ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return value_ >= value; };
   absl::MutexLock lock(&mutex_);
   mutex_.Await(absl::Condition(&reached));
 }

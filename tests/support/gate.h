@@ -1,4 +1,5 @@
-// Things to wait for in tests, for threads and for coroutines. No wait has a limit of its own: the test's Watchdog is it.
+// Things to wait for in tests, for threads and for coroutines. No wait has a limit of its own: the
+// test's Watchdog is it.
 #ifndef ANYWIRE_TESTS_SUPPORT_GATE_H_
 #define ANYWIRE_TESTS_SUPPORT_GATE_H_
 
@@ -17,9 +18,12 @@ namespace anywire::test {
 // Opens once and stays open. Any thread.
 class Gate {
  public:
+  // Waits for an Open that has not returned yet, so that who waited may destroy the gate.
+  ~Gate() { absl::MutexLock lock(&mutex_); }
   // Resumes waiting coroutines on this thread.
   void Open() ABSL_LOCKS_EXCLUDED(mutex_);
   void Wait() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool IsOpen() ABSL_LOCKS_EXCLUDED(mutex_);
 
   struct Awaiter {
     Gate& gate;
@@ -42,6 +46,7 @@ class Gate {
 // A number that only grows. Any thread.
 class Counter {
  public:
+  ~Counter() { absl::MutexLock lock(&mutex_); }
   void Add(uint64_t more = 1) ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t value() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Until the number is at least `value`.
@@ -52,7 +57,8 @@ class Counter {
   uint64_t value_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// co_await Cancelled(context.cancellation()): until the token is cancelled; resumes on the thread that cancels it.
+// co_await Cancelled(context.cancellation()): until the token is cancelled; resumes on the thread
+// that cancels it.
 class Cancelled {
  public:
   explicit Cancelled(const CancellationToken& token) : token_(token) {}

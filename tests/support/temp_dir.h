@@ -1,4 +1,5 @@
-// A folder for one test, removed with all that is in it. Its path is short: a Unix socket's path has 107 bytes at most.
+// A folder for one test, removed with all that is in it. Its path is short: a Unix socket's path
+// has 107 bytes at most.
 #ifndef ANYWIRE_TESTS_SUPPORT_TEMP_DIR_H_
 #define ANYWIRE_TESTS_SUPPORT_TEMP_DIR_H_
 

@@ -48,9 +48,8 @@ int BuildSlowness() {
 
 Watchdog::Watchdog(const std::string& what, absl::Duration limit) {
   limit *= BuildSlowness();
-  const std::string text =
-      absl::StrCat("\nWATCHDOG: ", what, " hangs: it has not ended within ",
-                   absl::FormatDuration(limit), "\n");
+  const std::string text = absl::StrCat("\nWATCHDOG: ", what, " hangs: it has not ended within ",
+                                        absl::FormatDuration(limit), "\n");
   std::snprintf(message, sizeof(message), "%s", text.c_str());
   struct sigaction action = {};
   action.sa_handler = OnAlarm;

@@ -8,8 +8,9 @@
 
 namespace anywire::test {
 
-// While it lives, the process aborts with a message that names `what` once `limit` has passed (several times `limit` under
-// the sanitizers). One at a time in a process. Uses the process's SIGALRM and no thread, so it does not show in a census.
+// While it lives, the process aborts with a message that names `what` once `limit` has passed
+// (several times `limit` under the sanitizers). One at a time in a process. Uses the process's
+// SIGALRM and no thread, so it does not show in a census.
 class Watchdog {
  public:
   Watchdog(const std::string& what, absl::Duration limit);

@@ -1,0 +1,324 @@
+// The limits: at each, one below and one above, with the status that a breach gives; and what does
+// not break with it.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/conformance/forms_test_base.h"
+
+namespace anywire::test {
+namespace {
+
+class LimitsTest : public FormsTest {
+ protected:
+  static constexpr size_t kLimit = 20000;
+  static std::string Bytes(size_t bytes) { return absl::StrCat("\"", bytes, "B\""); }
+};
+ANYWIRE_CONFORMANCE(LimitsTest, AllSettings());
+
+// A request of exactly so many bytes on the wire.
+Request RequestOfSize(size_t size) {
+  Request request = MakeRequest(1, 0);
+  PadTo(request, size);
+  EXPECT_EQ(request.ByteSizeLong(), size);
+  return request;
+}
+
+// A request whose reply has exactly so many bytes on the wire.
+Request AskForReplyOfSize(size_t size) {
+  Request request = MakeRequest(1, 0);
+  Reply reply;
+  reply.set_call(1);
+  reply.set_requests_received(1);
+  size_t body = size - 20;
+  do {
+    reply.set_body(std::string(++body, 'b'));
+  } while (reply.ByteSizeLong() < size);
+  EXPECT_EQ(reply.ByteSizeLong(), size);
+  request.add_reply_sizes(body);
+  return request;
+}
+
+TEST_P(LimitsTest, RequestAtTheClientsSendLimit) {
+  ForEachForm(
+      [this](ClientForm form, const Conformance::Stub& stub) {
+        EXPECT_OK(CallUnary(form, stub, RequestOfSize(kLimit - 1)));
+        EXPECT_OK(CallUnary(form, stub, RequestOfSize(kLimit)));
+        const absl::StatusOr<Reply> refused = CallUnary(form, stub, RequestOfSize(kLimit + 1));
+        EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted));
+        EXPECT_THAT(refused, Delivered(Delivery::kNotSent));
+        EXPECT_THAT(CallUpload(form, stub, {RequestOfSize(kLimit + 1)}),
+                    StatusIs(absl::StatusCode::kResourceExhausted));
+        EXPECT_OK(CallUpload(form, stub, {RequestOfSize(kLimit)}));
+        EXPECT_THAT(CallPingPong(form, stub, {RequestOfSize(kLimit + 1)}).status,
+                    StatusIs(absl::StatusCode::kResourceExhausted));
+        ExpectAlive();
+      },
+      {.client_limits = {{"max_send_message_size", Bytes(kLimit)}}});
+}
+
+TEST_P(LimitsTest, RequestAtTheServersReceiveLimit) {
+  ForEachForm(
+      [this](ClientForm form, const Conformance::Stub& stub) {
+        EXPECT_OK(CallUnary(form, stub, RequestOfSize(kLimit - 1)));
+        EXPECT_OK(CallUnary(form, stub, RequestOfSize(kLimit)));
+        const uint64_t received = probe().received.value();
+        EXPECT_THAT(CallUnary(form, stub, RequestOfSize(kLimit + 1)),
+                    StatusIs(absl::StatusCode::kResourceExhausted));
+        EXPECT_THAT(CallUpload(form, stub, {RequestOfSize(kLimit + 1)}),
+                    StatusIs(absl::StatusCode::kResourceExhausted));
+        EXPECT_THAT(CallPingPong(form, stub, {RequestOfSize(kLimit + 1)}).status,
+                    StatusIs(absl::StatusCode::kResourceExhausted));
+        EXPECT_EQ(probe().received.value(), received);
+        EXPECT_OK(CallUpload(form, stub, {RequestOfSize(kLimit)}));
+        ExpectAlive();
+      },
+      {.server_limits = {{"max_receive_message_size", Bytes(kLimit)}}});
+}
+
+TEST_P(LimitsTest, ReplyAtTheServersSendLimit) {
+  ForEachForm(
+      [this](ClientForm form, const Conformance::Stub& stub) {
+        EXPECT_OK(CallUnary(form, stub, AskForReplyOfSize(kLimit - 1)));
+        EXPECT_OK(CallUnary(form, stub, AskForReplyOfSize(kLimit)));
+        EXPECT_THAT(CallUnary(form, stub, AskForReplyOfSize(kLimit + 1)),
+                    StatusIs(absl::StatusCode::kResourceExhausted));
+        EXPECT_OK(CallDownload(form, stub, AskForReplyOfSize(kLimit)).status);
+        EXPECT_THAT(CallDownload(form, stub, AskForReplyOfSize(kLimit + 1)).status,
+                    StatusIs(absl::StatusCode::kResourceExhausted));
+        ExpectAlive();
+      },
+      {.server_limits = {{"max_send_message_size", Bytes(kLimit)}}});
+}
+
+TEST_P(LimitsTest, ReplyAtTheClientsReceiveLimit) {
+  ForEachForm(
+      [this](ClientForm form, const Conformance::Stub& stub) {
+        EXPECT_OK(CallUnary(form, stub, AskForReplyOfSize(kLimit - 1)));
+        EXPECT_OK(CallUnary(form, stub, AskForReplyOfSize(kLimit)));
+        EXPECT_THAT(CallUnary(form, stub, AskForReplyOfSize(kLimit + 1)),
+                    StatusIs(absl::StatusCode::kResourceExhausted));
+        EXPECT_OK(CallDownload(form, stub, AskForReplyOfSize(kLimit)).status);
+        EXPECT_THAT(CallDownload(form, stub, AskForReplyOfSize(kLimit + 1)).status,
+                    StatusIs(absl::StatusCode::kResourceExhausted));
+        ExpectAlive();
+      },
+      {.client_limits = {{"max_receive_message_size", Bytes(kLimit)}}});
+}
+
+// Metadata counts its keys, its values and 32 bytes an entry (Metadata::ByteSize).
+Metadata MetadataOfSize(size_t size) {
+  Metadata metadata;
+  metadata.Add("echo-initial", std::string(size - 32 - 12, 'v'));
+  EXPECT_EQ(metadata.ByteSize(), size);
+  return metadata;
+}
+
+Metadata MetadataOfEntries(size_t entries) {
+  Metadata metadata;
+  for (size_t i = 0; i < entries; ++i) metadata.Add("echo-initial", absl::StrCat(i));
+  return metadata;
+}
+
+absl::Status CallWith(ClientForm form, const Conformance::Stub& stub, const Metadata& metadata) {
+  return CallUnary(form, stub, MakeRequest(1, 1), {.metadata = &metadata}).status();
+}
+
+TEST_P(LimitsTest, MetadataAtItsLimits) {
+  constexpr size_t kSize = 2000;
+  constexpr size_t kEntries = 10;
+  const ConfigFields limits = {{"max_metadata_size", Bytes(kSize)},
+                               {"max_metadata_entries", absl::StrCat(kEntries)}};
+  for (const bool at_server : {false, true}) {
+    SCOPED_TRACE(at_server ? "the server's limits" : "the client's limits");
+    WorldOptions options;
+    (at_server ? options.server_limits : options.client_limits) = limits;
+    ForEachForm(
+        [this](ClientForm form, const Conformance::Stub& stub) {
+          for (const size_t below : {1, 0}) {
+            EXPECT_OK(CallWith(form, stub, MetadataOfSize(kSize - below)));
+            EXPECT_OK(CallWith(form, stub, MetadataOfEntries(kEntries - below)));
+          }
+          EXPECT_THAT(CallWith(form, stub, MetadataOfSize(kSize + 1)),
+                      StatusIs(absl::StatusCode::kResourceExhausted));
+          EXPECT_THAT(CallWith(form, stub, MetadataOfEntries(kEntries + 1)),
+                      StatusIs(absl::StatusCode::kResourceExhausted));
+          ExpectAlive();
+        },
+        options);
+  }
+}
+
+// A client that knows how many calls a server runs lets further ones wait.
+TEST_P(LimitsTest, CallsBeyondTheServersNumberWaitForTheirTurn) {
+  for (ServerForm form : kServerForms) {
+    SCOPED_TRACE(ServerFormName(form));
+    NewWorld({.form = form, .server_limits = {{"max_concurrent_calls", "2"}}, .client_limits = {}});
+    const Conformance::Stub stub(world().channel());
+    EXPECT_OK(stub.Empty(Nothing()));  // after it the client knows the number
+    Request request = MakeRequest(1, 10);
+    request.set_hold(Request::RELEASE);
+    constexpr int kCalls = 10;
+    Counter ended;
+    for (int i = 0; i < kCalls; ++i) {
+      stub.Async().Unary(request, [&ended](absl::StatusOr<Reply> reply) {
+        EXPECT_OK(reply);
+        ended.Add();
+      });
+    }
+    probe().started.WaitFor(3);  // Empty, and two of these
+    EXPECT_EQ(probe().started.value(), 3u);
+    probe().release.Open();
+    ended.WaitFor(kCalls);
+    EXPECT_EQ(probe().started.value(), 1u + kCalls);
+  }
+}
+
+TEST_P(LimitsTest, CallsThatWaitHaveALimitToo) {
+  NewWorld({.server_limits = {{"max_concurrent_calls", "1"}},
+            .client_limits = {{"max_waiting_calls", "2"}}});
+  const Conformance::Stub stub(world().channel());
+  EXPECT_OK(stub.Empty(Nothing()));
+  Request request = MakeRequest(1, 10);
+  request.set_hold(Request::RELEASE);
+  Counter ended;
+  const auto start = [&stub, &request, &ended] {
+    stub.Async().Unary(request, [&ended](absl::StatusOr<Reply> reply) {
+      EXPECT_OK(reply);
+      ended.Add();
+    });
+  };
+  start();
+  probe().started.WaitFor(2);
+  start();
+  start();
+  const absl::StatusOr<Reply> refused = stub.Unary(request);
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(refused, Delivered(Delivery::kNotSent));
+  probe().release.Open();
+  ended.WaitFor(3);
+  EXPECT_OK(stub.Unary(request));
+}
+
+TEST_P(LimitsTest, WorkersHaveAQueueWithALimit) {
+  NewWorld(
+      {.form = ServerForm::kBlocking, .runtime = {{"worker_threads", "1"}, {"worker_queue", "1"}}});
+  const Conformance::Stub stub(world().channel());
+  Request request = MakeRequest(1, 10);
+  request.set_hold(Request::RELEASE);
+  Counter refused;
+  Counter ended;
+  constexpr int kCalls = 4;
+  const auto start = [&] {
+    stub.Async().Unary(request, [&refused, &ended](absl::StatusOr<Reply> reply) {
+      if (!reply.ok()) {
+        EXPECT_THAT(reply, StatusIs(absl::StatusCode::kResourceExhausted));
+        EXPECT_THAT(reply, Delivered(Delivery::kNotProcessed));
+        refused.Add();
+      }
+      ended.Add();
+    });
+  };
+  start();
+  probe().started.WaitFor(1);
+  for (int i = 1; i < kCalls; ++i) start();
+  refused.WaitFor(kCalls - 2);  // one runs, one waits
+  probe().release.Open();
+  ended.WaitFor(kCalls);
+  EXPECT_EQ(refused.value(), kCalls - 2u);
+  EXPECT_EQ(probe().started.value(), 2u);
+}
+
+// Connections beyond the server's number wait, and get their turn when another has gone.
+TEST_P(LimitsTest, ConnectionsBeyondTheServersNumberWait) {
+  NewWorld({.service = {{"max_connections", "1"}}});
+  auto first = std::make_unique<Channel>(world().NewChannel());
+  {
+    const Conformance::Stub stub(*first);
+    ASSERT_OK(stub.Empty(Nothing()));
+  }
+  const Conformance::Stub second(world().NewChannel());
+  Counter ended;
+  second.Async().Empty(Nothing(), [&ended](absl::StatusOr<Nothing> reply) {
+    EXPECT_OK(reply);
+    ended.Add();
+  });
+  {
+    const Conformance::Stub stub(*first);
+    for (int i = 0; i < 20; ++i) ASSERT_OK(stub.Empty(Nothing()));
+  }
+  EXPECT_EQ(ended.value(), 0u);
+  first.reset();
+  ended.WaitFor(1);
+}
+
+// More methods than the server remembers: their names are sent in full, and all works as before.
+TEST_P(LimitsTest, MoreMethodsThanTheServerRemembers) {
+  ForEachForm(
+      [](ClientForm form, const Conformance::Stub& stub) {
+        for (int round = 0; round < 3; ++round) {
+          EXPECT_OK(CallEmpty(form, stub));
+          EXPECT_OK(CallUnary(form, stub, MakeRequest(1, 1)));
+          EXPECT_OK(CallUpload(form, stub, {MakeRequest(1, 1)}));
+          EXPECT_OK(CallPingPong(form, stub, {MakeRequest(1, 1)}).status);
+        }
+      },
+      {.server_limits = {{"max_methods", "0"}}});
+}
+
+// Not with every handicap: sizes like these by single bytes take minutes.
+class LargeMessageTest : public FormsTest {};
+ANYWIRE_CONFORMANCE(LargeMessageTest, PlainSettings());
+
+TEST_P(LargeMessageTest, SixtyFourMebibytesWhereAllowed) {
+  constexpr size_t kLarge = 64 << 20;
+  const ConfigFields limits = {{"max_receive_message_size", "\"64MiB\""},
+                               {"max_send_message_size", "\"64MiB\""}};
+  for (ServerForm form : kServerForms) {
+    SCOPED_TRACE(ServerFormName(form));
+    NewWorld({.form = form, .server_limits = limits, .client_limits = limits});
+    const Conformance::Stub stub(world().channel());
+    const absl::StatusOr<Reply> sent = stub.Unary(RequestOfSize(kLarge));
+    ASSERT_OK(sent);
+    EXPECT_GT(sent->body_bytes_received(), kLarge - 100);
+    const Request asking = AskForReplyOfSize(kLarge);
+    const absl::StatusOr<Reply> received = stub.Unary(asking);
+    ASSERT_OK(received);
+    EXPECT_OK(CheckReply(asking, *received, 0, asking.reply_sizes(0)));
+    EXPECT_THAT(stub.Unary(RequestOfSize(kLarge + 1)),
+                StatusIs(absl::StatusCode::kResourceExhausted));
+    ExpectAlive();
+  }
+}
+
+// While it passes, small calls of the same connection pass between its pieces: on a path that moves
+// 64 KiB at a time the message takes 512 turns, and a small call that waited for all of it would
+// not end before it.
+TEST_P(LargeMessageTest, SmallCallsPassBetweenThePieces) {
+  const ConfigFields limits = {{"max_receive_message_size", "\"64MiB\""},
+                               {"max_send_message_size", "\"64MiB\""}};
+  Setting setting = GetParam();
+  setting.handicap.faults.max_delay = absl::Microseconds(50);
+  setting.handicap.faults.room = 64 << 10;
+  NewWorld(setting, {.server_limits = limits, .client_limits = limits});
+  const Conformance::Stub stub(world().channel());
+  ASSERT_OK(stub.Empty(Nothing()));
+  std::atomic<int> small = 0;
+  std::atomic<int> small_before_large = 0;
+  Gate large_ended;
+  stub.Async().Unary(RequestOfSize(32 << 20), [&](absl::StatusOr<Reply> reply) {
+    EXPECT_OK(reply);
+    small_before_large = small.load();
+    large_ended.Open();
+  });
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_OK(stub.Empty(Nothing()));
+    ++small;
+  }
+  large_ended.Wait();
+  EXPECT_EQ(small_before_large.load(), 10);
+}
+
+}  // namespace
+}  // namespace anywire::test

@@ -1,0 +1,191 @@
+// Connecting, listening, and the ends of both.
+#include <unistd.h>
+
+#include "gmock/gmock.h"
+#include "tests/conformance/transport/transport_suite.h"
+
+namespace anywire::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+TEST_P(TransportSuite, SchemeAndAddressesResolve) {
+  const std::string uri = GetParam().scheme + ":" + FreshAddress();
+  TransportRegistry registry = GetParam().make_registry();
+  EXPECT_TRUE(registry.Resolve(uri).ok()) << registry.Resolve(uri).status();
+  EXPECT_EQ(absl::StatusCode::kInvalidArgument, transport().CheckAddress("").code());
+  EXPECT_EQ(absl::StatusCode::kInvalidArgument, Listen("").status().code());
+}
+
+TEST_P(TransportSuite, ConnectionDescribesItself) {
+  absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  EXPECT_THAT((*listener)->address(), StartsWith(GetParam().scheme + ":"));
+  auto accepting = Accept(**listener);
+  Accepted client = Connect((*listener)->address());
+  Accepted server = accepting->Get();
+  ASSERT_TRUE(client.ok() && server.ok()) << client.status() << server.status();
+  const ConnectionInfo& at_client = (*client)->info();
+  const ConnectionInfo& at_server = (*server)->info();
+  EXPECT_EQ((*listener)->address(), at_client.remote_address);
+  EXPECT_EQ((*listener)->address(), at_server.local_address);
+  EXPECT_EQ(at_client.local_address, at_server.remote_address);
+  for (const ConnectionInfo* info : {&at_client, &at_server}) {
+    EXPECT_GE(info->max_frame_size, 1024u);
+    if (info->peer.credentials.has_value()) {
+      EXPECT_EQ(geteuid(), info->peer.credentials->uid);
+      EXPECT_EQ(getegid(), info->peer.credentials->gid);
+      EXPECT_EQ(getpid(), info->peer.credentials->pid);
+      EXPECT_TRUE(info->host_private);
+    }
+  }
+  client_loop().RunAndWait([&client] { client->reset(); });
+  server_loop().RunAndWait([&server] { server->reset(); });
+  Destroy(std::move(*listener));
+}
+
+TEST_P(TransportSuite, NobodyListens) {
+  absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  const std::string address = (*listener)->address();
+  Destroy(std::move(*listener));
+  EXPECT_EQ(absl::StatusCode::kUnavailable, Connect(address).status().code());
+}
+
+TEST_P(TransportSuite, AddressIsTakenUntilItsListenerIsGone) {
+  absl::StatusOr<std::unique_ptr<Listener>> first = Listen(FreshAddress());
+  ASSERT_TRUE(first.ok()) << first.status();
+  const std::string uri = (*first)->address();
+  const std::string address = GetParam().make_registry().Resolve(uri)->address;
+  EXPECT_EQ(absl::StatusCode::kAlreadyExists, Listen(address).status().code());
+  // Having tried has not harmed the first.
+  auto accepting = Accept(**first);
+  Accepted client = Connect(uri);
+  Accepted server = accepting->Get();
+  EXPECT_TRUE(client.ok() && server.ok()) << client.status() << server.status();
+  client_loop().RunAndWait([&client] { client->reset(); });
+  server_loop().RunAndWait([&server] { server->reset(); });
+
+  Destroy(std::move(*first));
+  absl::StatusOr<std::unique_ptr<Listener>> second = Listen(address);
+  EXPECT_TRUE(second.ok()) << second.status();
+  Destroy(std::move(*second));
+}
+
+TEST_P(TransportSuite, FreshAddressesDoNotMeet) {
+  absl::StatusOr<std::unique_ptr<Listener>> first = Listen(FreshAddress());
+  absl::StatusOr<std::unique_ptr<Listener>> second = Listen(FreshAddress());
+  ASSERT_TRUE(first.ok() && second.ok()) << first.status() << second.status();
+  EXPECT_NE((*first)->address(), (*second)->address());
+  Destroy(std::move(*first));
+  Destroy(std::move(*second));
+}
+
+TEST_P(TransportSuite, ConnectionsOutliveTheListener) {
+  absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  auto accepting = Accept(**listener);
+  Accepted connected = Connect((*listener)->address());
+  Accepted accepted = accepting->Get();
+  ASSERT_TRUE(connected.ok() && accepted.ok());
+  Destroy(std::move(*listener));
+  Peer client(client_loop(), std::move(*connected)), server(server_loop(), std::move(*accepted));
+  ASSERT_TRUE(client.Send(1, "still here").ok());
+  EXPECT_EQ((Frame{1, "still here"}), server.ReceiveOne().value_or(Frame{}));
+}
+
+TEST_P(TransportSuite, DroppedAcceptLosesNoConnection) {
+  absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  for (int i = 0; i < 3; ++i) Accept(**listener)->Drop();
+  Accepted client = Connect((*listener)->address());
+  Accepted server = Accept(**listener)->Get();
+  EXPECT_TRUE(client.ok() && server.ok()) << client.status() << server.status();
+  client_loop().RunAndWait([&client] { client->reset(); });
+  server_loop().RunAndWait([&server] { server->reset(); });
+  Destroy(std::move(*listener));
+}
+
+TEST_P(TransportSuite, AcceptEndsWithItsListener) {
+  absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  auto accepting = Accept(**listener);
+  Destroy(std::move(*listener));
+  EXPECT_EQ(absl::StatusCode::kUnavailable, accepting->Get().status().code());
+}
+
+TEST_P(TransportSuite, DroppedConnectIsHarmless) {
+  absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  const std::string address =
+      GetParam().make_registry().Resolve((*listener)->address())->address;
+  for (int i = 0; i < 10; ++i) {
+    client_loop().RunAndWait([this, &address] {
+      kj::Promise<void> dropped =
+          transport().Connect(client_loop(), address).then([](Accepted) {});
+    });
+  }
+  // They may have arrived, or not; the next one does.
+  Accepted client = Connect((*listener)->address());
+  ASSERT_TRUE(client.ok()) << client.status();
+  Peer peer(client_loop(), std::move(*client));
+  ASSERT_TRUE(peer.Send(1, "me").ok());
+  for (bool met = false; !met;) {
+    Accepted server = Accept(**listener)->Get();
+    ASSERT_TRUE(server.ok()) << server.status();
+    Peer candidate(server_loop(), std::move(*server));
+    absl::StatusOr<Frame> frame = candidate.ReceiveOne();
+    met = frame.ok();
+    if (met) EXPECT_EQ("me", frame->bytes);
+    if (!met) EXPECT_EQ(absl::StatusCode::kUnavailable, frame.status().code());
+  }
+  Destroy(std::move(*listener));
+}
+
+// Accepted connections live on the loops that next_loop names, in turn.
+TEST_P(TransportSuite, ManyConnectionsOnSeveralLoops) {
+  EventLoop other("other");
+  int accepted = 0;
+  std::vector<EventLoop*> loops = {&server_loop(), &other};
+  absl::StatusOr<std::unique_ptr<Listener>> listener =
+      Listen(FreshAddress(), {.next_loop = [&accepted, &loops]() -> EventLoop& {
+               return *loops[accepted++ % loops.size()];
+             }});
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  std::vector<std::unique_ptr<Peer>> clients, servers;
+  constexpr int kConnections = 40;
+  for (int i = 0; i < kConnections; ++i) {
+    auto accepting = Accept(**listener);
+    Accepted client = Connect((*listener)->address());
+    Accepted server = accepting->Get();
+    ASSERT_TRUE(client.ok() && server.ok()) << client.status() << server.status();
+    clients.push_back(std::make_unique<Peer>(client_loop(), std::move(*client)));
+    servers.push_back(std::make_unique<Peer>(*loops[i % loops.size()], std::move(*server)));
+  }
+  EXPECT_EQ(kConnections, accepted);
+  for (int i = 0; i < kConnections; ++i) {
+    ASSERT_TRUE(clients[i]->Send(i, Content(i, 0, 10)).ok());
+  }
+  for (uint64_t i = 0; i < kConnections; ++i) {
+    EXPECT_EQ((Frame{i, Content(i, 0, 10)}), servers[i]->ReceiveOne().value_or(Frame{}));
+  }
+  clients.clear();
+  servers.clear();
+  Destroy(std::move(*listener));
+}
+
+TEST_P(TransportSuite, ConnectionNeverStartedEndsWithoutHarm) {
+  Ends ends = ConnectEnds();
+  server_loop().RunAndWait([&ends] { ends.server.reset(); });
+  Peer client(client_loop(), std::move(ends.client));
+  absl::Status end = client.ReceiveEnd();
+  EXPECT_EQ(absl::StatusCode::kUnavailable, end.code());
+  EXPECT_THAT(std::string(end.message()), HasSubstr("closed by peer"));
+  ends = ConnectEnds();
+  client_loop().RunAndWait([&ends] { ends.client.reset(); });
+  server_loop().RunAndWait([&ends] { ends.server.reset(); });
+}
+
+}  // namespace
+}  // namespace anywire::test

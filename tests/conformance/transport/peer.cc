@@ -1,0 +1,149 @@
+#include "tests/conformance/transport/peer.h"
+
+#include <cstring>
+#include <utility>
+
+#include "gtest/gtest.h"
+
+namespace anywire::test {
+
+std::string Content(uint64_t stream, uint64_t number, size_t size) {
+  std::string result(size, '\0');
+  uint64_t state = stream * 0x9E3779B97F4A7C15u + number * 0xBF58476D1CE4E5B9u + size;
+  for (size_t i = 0; i < size; ++i) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    result[i] = static_cast<char>(state >> 56);
+  }
+  return result;
+}
+
+Peer::Peer(EventLoop& loop, std::unique_ptr<Connection> connection)
+    : loop_(loop), connection_(std::move(connection)) {
+  connection_->Start(*this);
+}
+
+Peer::~Peer() { Destroy(); }
+
+void Peer::Destroy() {
+  if (connection_ == nullptr) return;
+  loop_.RunAndWait([this] { connection_.reset(); });
+}
+
+bool Peer::TryWrite(uint64_t stream, absl::string_view bytes) {
+  absl::MutexLock lock(&fill_mutex_);
+  const absl::Span<uint8_t> room = connection_->NewFrame(stream, bytes.size());
+  if (room.data() == nullptr) return false;
+  EXPECT_EQ(bytes.size(), room.size());
+  std::memcpy(room.data(), bytes.data(), bytes.size());
+  connection_->Publish();
+  return true;
+}
+
+absl::Status Peer::Transmit() {
+  {
+    absl::MutexLock lock(&mutex_);
+    transmit_again_ = true;
+    if (transmitting_) return absl::OkStatus();
+    transmitting_ = true;
+  }
+  absl::Status status;
+  for (;;) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!std::exchange(transmit_again_, false) || !status.ok()) {
+        transmitting_ = false;
+        return status;
+      }
+    }
+    status = connection_->Transmit();
+  }
+}
+
+absl::Status Peer::Send(uint64_t stream, absl::string_view bytes) {
+  while (!TryWrite(stream, bytes)) {
+    absl::Status status = Transmit();
+    if (!status.ok()) return status;
+    if (!WaitForWritable()) return absl::DeadlineExceededError("OnWritable does not come");
+  }
+  return Transmit();
+}
+
+absl::Status Peer::Receive(size_t count, std::vector<Frame>& frames) {
+  const Instant deadline = Patience();
+  for (Frame& frame : left_over_) frames.push_back(std::move(frame));
+  left_over_.clear();
+  while (frames.size() < count) {
+    absl::StatusOr<absl::Span<const ReceivedFrame>> received = connection_->Receive(deadline);
+    if (!received.ok()) return received.status();
+    if (received->empty() && std::chrono::steady_clock::now() >= deadline) {
+      return absl::DeadlineExceededError("nothing comes");
+    }
+    for (const ReceivedFrame& frame : *received) {
+      EXPECT_GE(frame.bytes.size(), 1u);
+      EXPECT_LE(frame.bytes.size(), max_frame_size());
+      frames.push_back({frame.stream, std::string(reinterpret_cast<const char*>(frame.bytes.data()),
+                                                  frame.bytes.size())});
+    }
+    connection_->ReleaseFrames();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Frame> Peer::ReceiveOne() {
+  std::vector<Frame> frames;
+  absl::Status status = Receive(1, frames);
+  if (!status.ok()) return status;
+  left_over_.assign(frames.begin() + 1, frames.end());
+  return frames[0];
+}
+
+absl::Status Peer::ReceiveEnd() {
+  std::vector<Frame> frames;
+  return Receive(SIZE_MAX, frames);
+}
+
+int Peer::readable_calls() const {
+  absl::MutexLock lock(&mutex_);
+  return readable_calls_;
+}
+
+bool Peer::WaitForReadableCalls(int count) {
+  absl::MutexLock lock(&mutex_);
+  const auto enough = [this, count]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return readable_calls_ >= count;
+  };
+  return mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::FromChrono(kPatience));
+}
+
+bool Peer::WaitForWritable() {
+  absl::MutexLock lock(&mutex_);
+  const bool came =
+      mutex_.AwaitWithTimeout(absl::Condition(&writable_), absl::FromChrono(kPatience));
+  writable_ = false;
+  return came;
+}
+
+void Peer::OnReadable() {
+  {
+    absl::MutexLock lock(&mutex_);
+    EXPECT_EQ(0, in_readable_++) << "two calls of OnReadable at once";
+    ++readable_calls_;
+  }
+  if (on_readable_) on_readable_();
+  absl::MutexLock lock(&mutex_);
+  --in_readable_;
+}
+
+void Peer::OnWritable() {
+  {
+    absl::MutexLock lock(&mutex_);
+    EXPECT_EQ(0, in_writable_++) << "two calls of OnWritable at once";
+  }
+  Transmit().IgnoreError();  // whoever sends next hears of it
+  if (on_writable_) on_writable_();
+  absl::MutexLock lock(&mutex_);
+  --in_writable_;
+  writable_ = true;
+}
+
+}  // namespace anywire::test

@@ -1,0 +1,152 @@
+#include "tests/conformance/transport/transport_suite.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+
+namespace anywire::test {
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(TransportSuite);
+
+std::vector<TransportCase> EachTransportInPieces(RegistryFactory make_registry, size_t piece) {
+  std::vector<TransportCase> cases;
+  const TransportRegistry registry = make_registry();
+  for (const Transport* transport : registry.transports()) {
+    cases.push_back({std::string(transport->scheme()), make_registry, piece});
+  }
+  return cases;
+}
+
+std::vector<TransportCase> EachTransport(RegistryFactory make_registry) {
+  return EachTransportInPieces(make_registry, 0);
+}
+
+std::string CaseName(const ::testing::TestParamInfo<TransportCase>& info) {
+  std::string name = info.param.scheme;
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return !isalnum(c); }, '_');
+  if (info.param.piece != 0) absl::StrAppend(&name, "_in_pieces_of_", info.param.piece);
+  return name;
+}
+
+std::ostream& operator<<(std::ostream& out, const TransportCase& transport_case) {
+  return out << transport_case.scheme;
+}
+
+struct TransportSuite::Accepting::State {
+  absl::Mutex mutex;
+  bool done ABSL_GUARDED_BY(mutex) = false;
+  Accepted result ABSL_GUARDED_BY(mutex) = absl::UnknownError("not yet");
+  kj::Promise<void> promise = nullptr;  // the loop's
+};
+
+TransportSuite::Accepting::Accepting(EventLoop& loop, Listener& listener)
+    : loop_(loop), state_(std::make_shared<State>()) {
+  loop_.RunAndWait([this, &listener] {
+    const std::shared_ptr<State> state = state_;
+    state_->promise = listener.Accept()
+                          .then([state](Accepted accepted) {
+                            absl::MutexLock lock(&state->mutex);
+                            state->result = std::move(accepted);
+                            state->done = true;
+                          })
+                          .eagerlyEvaluate(nullptr);
+  });
+}
+
+TransportSuite::Accepting::~Accepting() { Drop(); }
+
+TransportSuite::Accepted TransportSuite::Accepting::Get() {
+  absl::MutexLock lock(&state_->mutex);
+  if (!state_->mutex.AwaitWithTimeout(absl::Condition(&state_->done),
+                                      absl::FromChrono(kPatience))) {
+    return absl::DeadlineExceededError("Accept does not come to an end");
+  }
+  return std::move(state_->result);
+}
+
+void TransportSuite::Accepting::Drop() {
+  loop_.RunAndWait([this] {
+    state_->promise = nullptr;
+    absl::MutexLock lock(&state_->mutex);
+    state_->result = absl::CancelledError();
+  });
+}
+
+TransportSuite::TransportSuite()
+    : short_io_(GetParam().piece != 0 ? std::make_unique<ShortIo>(GetParam().piece) : nullptr),
+      registry_(GetParam().make_registry()) {
+  for (Transport* transport : registry_.transports()) {
+    if (transport->scheme() == GetParam().scheme) transport_ = transport;
+  }
+}
+
+TransportSuite::~TransportSuite() { Destroy(std::move(listener_)); }
+
+absl::StatusOr<std::unique_ptr<Listener>> TransportSuite::Listen(
+    const std::string& address, const Transport::ListenOptions& options) {
+  absl::StatusOr<std::unique_ptr<Listener>> result = absl::UnknownError("");
+  server_loop_.RunAndWait([this, &result, &address, &options] {
+    result = transport_->Listen(server_loop_, address, options);
+  });
+  return result;
+}
+
+void TransportSuite::Destroy(std::unique_ptr<Listener> listener) {
+  if (listener == nullptr) return;
+  server_loop_.RunAndWait([&listener] { listener.reset(); });
+}
+
+TransportSuite::Accepted TransportSuite::Connect(const std::string& uri) {
+  absl::StatusOr<TransportRegistry::Target> target = registry_.Resolve(uri);
+  if (!target.ok()) return target.status();
+  Accepted result = absl::UnknownError("");
+  absl::Notification done;
+  kj::Promise<void> promise = nullptr;
+  client_loop_.RunAndWait([this, &target, &result, &done, &promise] {
+    promise = transport_->Connect(client_loop_, target->address)
+                  .then([&result, &done](Accepted connected) {
+                    result = std::move(connected);
+                    done.Notify();
+                  })
+                  .eagerlyEvaluate(nullptr);
+  });
+  const bool in_time = done.WaitForNotificationWithTimeout(absl::FromChrono(kPatience));
+  client_loop_.RunAndWait([&promise] { promise = nullptr; });
+  if (!in_time) return absl::DeadlineExceededError("Connect does not come to an end");
+  return result;
+}
+
+std::unique_ptr<TransportSuite::Accepting> TransportSuite::Accept(Listener& listener) {
+  return std::make_unique<Accepting>(server_loop_, listener);
+}
+
+TransportSuite::Ends TransportSuite::ConnectEnds() {
+  if (listener_ == nullptr) {
+    absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
+    if (!listener.ok()) {
+      ADD_FAILURE() << listener.status();
+      abort();
+    }
+    listener_ = std::move(*listener);
+  }
+  std::unique_ptr<Accepting> accepting = Accept(*listener_);
+  Accepted client = Connect(listener_->address());
+  Accepted server = accepting->Get();
+  if (!client.ok() || !server.ok()) {
+    ADD_FAILURE() << client.status() << " and " << server.status();
+    abort();
+  }
+  return {std::move(*client), std::move(*server)};
+}
+
+TransportSuite::Pair TransportSuite::ConnectPair() {
+  Ends ends = ConnectEnds();
+  return {std::make_unique<Peer>(client_loop_, std::move(ends.client)),
+          std::make_unique<Peer>(server_loop_, std::move(ends.server))};
+}
+
+}  // namespace anywire::test

@@ -1,0 +1,105 @@
+// What every transport has to keep of transports/transport.h, as GoogleTest's parameterised tests.
+// A transport, also one outside this tree, runs them by linking //tests/conformance:transport_suite
+// and writing, in a source of its own test:
+//
+//   anywire::TransportRegistry Registry() { ... registry.Register(...) ... }
+//   INSTANTIATE_TEST_SUITE_P(Mine, TransportSuite, ValuesIn(EachTransport(&Registry)), CaseName);
+//
+// Both ends live in one process, each with an EventLoop of its own.
+#ifndef ANYWIRE_TESTS_CONFORMANCE_TRANSPORT_TRANSPORT_SUITE_H_
+#define ANYWIRE_TESTS_CONFORMANCE_TRANSPORT_TRANSPORT_SUITE_H_
+
+#include <cstddef>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "anywire/registry.h"
+#include "gtest/gtest.h"
+#include "tests/conformance/transport/peer.h"
+#include "tests/support/short_io.h"
+#include "tests/support/temp_dir.h"
+
+namespace anywire::test {
+
+using RegistryFactory = TransportRegistry (*)();
+
+struct TransportCase {
+  std::string scheme;
+  RegistryFactory make_registry;
+  size_t piece = 0;  // not 0: stream sockets and pipes move at most so many bytes a call
+};
+
+// One case for each transport that the factory's registry has, so that none can be left out.
+std::vector<TransportCase> EachTransport(RegistryFactory make_registry);
+// The same with byte streams in pieces. Transports that use none run as usual.
+std::vector<TransportCase> EachTransportInPieces(RegistryFactory make_registry, size_t piece);
+std::string CaseName(const ::testing::TestParamInfo<TransportCase>& info);
+std::ostream& operator<<(std::ostream& out, const TransportCase& transport_case);
+
+class TransportSuite : public ::testing::TestWithParam<TransportCase> {
+ protected:
+  TransportSuite();
+  ~TransportSuite() override;
+
+  Transport& transport() { return *transport_; }
+  EventLoop& client_loop() { return client_loop_; }
+  EventLoop& server_loop() { return server_loop_; }
+  // Whether sending is so slow that a test should do with less.
+  bool in_pieces() const { return GetParam().piece != 0; }
+
+  std::string FreshAddress() { return transport_->FreshAddress(scratch_.path()); }
+
+  // ---- each on its loop, bounded in time; an error ends the test by its status
+  // -------------------
+  absl::StatusOr<std::unique_ptr<Listener>> Listen(const std::string& address,
+                                                   const Transport::ListenOptions& options = {});
+  using Accepted = absl::StatusOr<std::unique_ptr<Connection>>;
+  Accepted Connect(const std::string& uri);
+  // Begins to accept. The future holds the result; with Drop the promise is dropped instead.
+  class Accepting;
+  std::unique_ptr<Accepting> Accept(Listener& listener);
+  void Destroy(std::unique_ptr<Listener> listener);
+
+  // A connection, not started yet.
+  struct Ends {
+    std::unique_ptr<Connection> client;
+    std::unique_ptr<Connection> server;
+  };
+  Ends ConnectEnds();
+  // A started connection. Destroyed by whoever has it, or at the end.
+  struct Pair {
+    std::unique_ptr<Peer> client;
+    std::unique_ptr<Peer> server;
+  };
+  Pair ConnectPair();
+
+ private:
+  std::unique_ptr<ShortIo> short_io_;
+  TempDir scratch_;
+  TransportRegistry registry_;
+  Transport* transport_ = nullptr;
+  EventLoop client_loop_{"client"};
+  EventLoop server_loop_{"server"};
+  std::unique_ptr<Listener> listener_;  // of ConnectEnds
+};
+
+class TransportSuite::Accepting {
+ public:
+  Accepting(EventLoop& loop, Listener& listener);
+  ~Accepting();
+  // The result, waited for.
+  Accepted Get();
+  // Drops the promise; a result that was there is lost.
+  void Drop();
+
+ private:
+  struct State;
+  EventLoop& loop_;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace anywire::test
+
+#endif  // ANYWIRE_TESTS_CONFORMANCE_TRANSPORT_TRANSPORT_SUITE_H_
