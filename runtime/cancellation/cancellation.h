@@ -33,20 +33,17 @@ class CancellationToken {
   std::shared_ptr<CancellationState> state_;
 };
 
-// Neither copyable nor movable, so that whoever may cancel is plain to see. Its end does not
-// cancel.
+// Copies cancel the same tokens. The end of a source does not cancel.
 class CancellationSource {
  public:
   CancellationSource();
-  CancellationSource(const CancellationSource&) = delete;
-  CancellationSource& operator=(const CancellationSource&) = delete;
 
   const CancellationToken& token() const { return token_; }
   // Runs every registered callback, on this thread, once. Later calls do nothing.
   void Cancel();
 
-  // Makes the source as new: tokens copied from it before hear no more of it. Costs nothing when
-  // there are none. Not while another thread uses the source.
+  // Makes the source as new: tokens and sources copied from it before have no more to do with it.
+  // Costs nothing when there are none. Not while another thread uses the source.
   void Renew();
 
  private:

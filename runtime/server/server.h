@@ -16,11 +16,12 @@ class Runtime;
 class ServerInterceptor;
 class Service;
 
-// Build it, add services and addresses, Start (or Run). Functions may be called by any thread, but none of those that
-// build after Start. Destroying a server shuts it down with no time to drain.
+// Build it, add services and addresses, Start (or Run). Functions may be called by any thread, but
+// none of those that build after Start. Destroying a server shuts it down with no time to drain.
 class Server {
  public:
-  // Listens where the configuration says for the service `name`, once started. `name` may also be a URI.
+  // Listens where the configuration says for the service `name`, once started. `name` may also be a
+  // URI.
   explicit Server(absl::string_view name);
   // Listens nowhere yet.
   Server();
@@ -29,29 +30,32 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // `target` is a name in the configuration (all its listen lines) or a URI. Mistakes come out of Start.
+  // `target` is a name in the configuration (all its listen lines) or a URI. Mistakes come out of
+  // Start.
   void Listen(absl::string_view target);
   // `service` outlives the server. Two services of one name are a mistake that comes out of Start.
   void AddService(Service* service);
   // For all calls; in order (see interceptor.h).
   void AddInterceptor(std::shared_ptr<ServerInterceptor> interceptor);
 
-  // Opens every address; the first failure is returned (it names the address) and nothing is left open.
+  // Opens every address; the first failure is returned (it names the address) and nothing is left
+  // open.
   absl::Status Start();
   // The addresses in full ("tcp://127.0.0.1:38113"), after Start.
   std::vector<std::string> addresses() const;
 
-  // No new connections and calls from now on; those that run may finish within `drain`, after which they are cancelled.
-  // Returns at once; Wait waits. A second call can only shorten the time.
+  // No new connections and calls from now on; those that run may finish within `drain`, after which
+  // they are cancelled. Returns at once; Wait waits. A second call can only shorten the time.
   void Shutdown(absl::Duration drain);
   // With the configured drain time (30 s).
   void Shutdown();
   // Returns when the server has been shut down and no handler runs any more.
   void Wait();
 
-  // Start (unless that was done), then serve until SIGTERM or SIGINT, then drain; a second signal ends the drain at once.
-  // Returns the program's exit code: 0 after a drain in which every call finished, 1 when calls had to be cancelled, 2 when
-  // the server could not start; the reason is printed on stderr in one line.
+  // Start (unless that was done), then serve until SIGTERM or SIGINT, then drain; a second signal
+  // ends the drain at once. Returns the program's exit code: 0 after a drain in which every call
+  // finished, 1 when calls had to be cancelled, 2 when the server could not start; the reason is
+  // printed on stderr in one line.
   int Run();
 
  private:

@@ -14,8 +14,8 @@
 
 namespace anywire {
 
-// Lives as long as its handler. The reading functions may be called by any thread; the writing ones by the handler's
-// code, one thread at a time.
+// Lives as long as its handler. The reading functions may be called by any thread; the writing ones
+// by the handler's code, one thread at a time.
 class ServerContext {
  public:
   ServerContext(const ServerContext&) = delete;
@@ -24,21 +24,26 @@ class ServerContext {
   const Method& method() const;
   // As the client sent it.
   const Metadata& client_metadata() const;
-  // Who calls: addresses, and the identity that the transport vouches for (a Unix socket's uid, gid and pid).
+  // Who calls: addresses, and the identity that the transport vouches for (a Unix socket's uid, gid
+  // and pid).
   const ConnectionInfo& peer() const;
 
-  // When the call must be over (steady clock; max(): no deadline), and what is left of it (absl::InfiniteDuration()).
+  // When the call must be over (steady clock; max(): no deadline), and what is left of it
+  // (absl::InfiniteDuration()).
   std::chrono::steady_clock::time_point deadline() const;
   absl::Duration time_left() const;
 
-  // Whether the call is over already: cancelled by the client, past its deadline, or its connection lost. A handler that
-  // takes long should look, or listen by a CancellationCallback on the token; what it returns is then dropped.
+  // Whether the call is over already: cancelled by the client, past its deadline, or its connection
+  // lost. A handler that takes long should look, or listen by a CancellationCallback on the token;
+  // what it returns is then dropped.
   bool cancelled() const;
   const CancellationToken& cancellation() const;
 
-  // Initial metadata: sent with the first message, with the status if there is none, or at once by SendInitialMetadata.
+  // Initial metadata: sent with the first message, with the status if there is none, or at once by
+  // SendInitialMetadata.
   void AddInitialMetadata(absl::string_view key, absl::string_view value);
-  // FAILED_PRECONDITION when it was sent before; INVALID_ARGUMENT or RESOURCE_EXHAUSTED when it breaks a rule.
+  // FAILED_PRECONDITION when it was sent before; INVALID_ARGUMENT or RESOURCE_EXHAUSTED when it
+  // breaks a rule.
   absl::Status SendInitialMetadata();
   // Sent with the status.
   void AddTrailingMetadata(absl::string_view key, absl::string_view value);

@@ -1,5 +1,5 @@
-// The server's ends of streaming calls, for coroutine handlers (`co_await reader.Read(&message)`) and, as Blocking...,
-// for handlers on worker threads. They live as long as their handler.
+// The server's ends of streaming calls, for coroutine handlers (`co_await reader.Read(&message)`)
+// and, as Blocking..., for handlers on worker threads. They live as long as their handler.
 //
 // One thread reads while another writes, otherwise one thread at a time.
 #ifndef ANYWIRE_RUNTIME_SERVER_SERVER_STREAMS_H_
@@ -16,10 +16,11 @@ namespace anywire {
 class ServerStream {
  public:
   virtual ~ServerStream() = default;
-  // ok: `message` holds the next message. Not ok: the client sends no more, or the call is over, or the message could
-  // not be parsed (the call is over then). May complete inside.
+  // ok: `message` holds the next message. Not ok: the client sends no more, or the call is over, or
+  // the message could not be parsed (the call is over then). May complete inside.
   virtual void Read(google::protobuf::MessageLite* message, Operation& done) = 0;
-  // ok: the call takes another message (this one is serialised before Write returns). Not ok: the call is over.
+  // ok: the call takes another message (this one is serialised before Write returns). Not ok: the
+  // call is over.
   virtual void Write(const google::protobuf::MessageLite& message, Operation& done) = 0;
   // Runs `start` with an operation and waits on the calling (worker) thread for it; its ok.
   virtual bool Await(absl::FunctionRef<void(Operation&)> start) = 0;
@@ -31,8 +32,8 @@ class ServerReader {
   explicit ServerReader(ServerStream& stream) : stream_(stream) {}
   // Yields whether a message was read.
   [[nodiscard]] auto Read(Request* request) {
-    return internal::AwaitStep(
-        [this, request](Operation& done) { stream_.Read(request, done); }, [](bool ok) { return ok; });
+    return internal::AwaitStep([this, request](Operation& done) { stream_.Read(request, done); },
+                               [](bool ok) { return ok; });
   }
 
  protected:
@@ -45,8 +46,8 @@ class ServerWriter {
   explicit ServerWriter(ServerStream& stream) : stream_(stream) {}
   // Yields whether the call takes more messages. Waits while the client reads too slowly.
   [[nodiscard]] auto Write(const Reply& reply) {
-    return internal::AwaitStep(
-        [this, &reply](Operation& done) { stream_.Write(reply, done); }, [](bool ok) { return ok; });
+    return internal::AwaitStep([this, &reply](Operation& done) { stream_.Write(reply, done); },
+                               [](bool ok) { return ok; });
   }
 
  protected:
@@ -85,7 +86,8 @@ class BlockingServerWriter {
 };
 
 template <typename Request, typename Reply>
-class BlockingServerReaderWriter : public BlockingServerReader<Request>, public BlockingServerWriter<Reply> {
+class BlockingServerReaderWriter : public BlockingServerReader<Request>,
+                                   public BlockingServerWriter<Reply> {
  public:
   explicit BlockingServerReaderWriter(ServerStream& stream)
       : BlockingServerReader<Request>(stream), BlockingServerWriter<Reply>(stream) {}

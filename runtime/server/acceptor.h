@@ -1,0 +1,58 @@
+// One listening address of a server, and the loop of promises that accepts from it.
+#ifndef ANYWIRE_RUNTIME_SERVER_ACCEPTOR_H_
+#define ANYWIRE_RUNTIME_SERVER_ACCEPTOR_H_
+
+#include <kj/async.h>
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "anywire/event_loop.h"
+#include "anywire/transport.h"
+#include "runtime/config/config.h"
+
+namespace anywire {
+
+class Acceptor {
+ public:
+  struct Hooks {
+    // The loop for the next connection.
+    std::function<EventLoop&()> next_loop;
+    // Takes a connection of that loop. On the acceptor's thread.
+    std::function<void(EventLoop& loop, std::unique_ptr<Connection> connection)> accepted;
+  };
+
+  // Any thread. The error names the address.
+  static absl::StatusOr<std::unique_ptr<Acceptor>> Open(
+      EventLoop& loop, const config::ListenTarget::Address& address,
+      const config::ServiceOptions& options, Hooks hooks);
+  // Gives the address back. Any thread; no hook is called after it.
+  ~Acceptor();
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+
+  EventLoop& loop() const { return loop_; }
+  const std::string& address() const { return address_; }
+
+ private:
+  Acceptor(EventLoop& loop, Hooks hooks) : loop_(loop), hooks_(std::move(hooks)) {}
+  absl::Status Listen(const config::ListenTarget::Address& address,
+                      const config::ServiceOptions& options);
+  kj::Promise<void> AcceptAll();
+  void Take(absl::StatusOr<std::unique_ptr<Connection>> connection);
+
+  EventLoop& loop_;
+  Hooks hooks_;
+  std::string address_;
+  // On the loop's thread.
+  std::deque<EventLoop*> loops_;  // of the connections that have been made and not been taken yet
+  std::unique_ptr<Listener> listener_;
+  kj::Maybe<kj::Promise<void>> accepting_;  // before the listener, which it uses
+};
+
+}  // namespace anywire
+
+#endif  // ANYWIRE_RUNTIME_SERVER_ACCEPTOR_H_

@@ -1,0 +1,163 @@
+#include "runtime/server/server_core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/process/runtime_core.h"
+
+namespace anywire {
+
+Server::Core::Core(Runtime& runtime)
+    : runtime_(runtime),
+      max_buffered_(runtime.core().config().runtime().process_buffer),
+      drain_timeout_(runtime.core().config().runtime().drain_timeout),
+      workers_(runtime.core().config().runtime().worker_threads,
+               runtime.core().config().runtime().worker_queue) {}
+
+Server::Core::~Core() {
+  Shutdown(absl::ZeroDuration());
+  Wait();
+  if (drainer_.joinable()) drainer_.join();
+}
+
+void Server::Core::Listen(absl::string_view target) {
+  const absl::MutexLock lock(&mutex_);
+  targets_.emplace_back(target);
+}
+
+void Server::Core::AddService(Service& service) {
+  const absl::MutexLock lock(&mutex_);
+  added_services_.push_back(&service);
+}
+
+void Server::Core::AddInterceptor(std::shared_ptr<ServerInterceptor> interceptor) {
+  const absl::MutexLock lock(&mutex_);
+  interceptors_.push_back(std::move(interceptor));
+}
+
+void Server::Core::SetEndedHook(absl::AnyInvocable<void()> ended) {
+  const absl::MutexLock lock(&mutex_);
+  ended_hook_ = std::move(ended);
+}
+
+Server::Core::Progress Server::Core::progress() const {
+  const absl::MutexLock lock(&mutex_);
+  return progress_;
+}
+
+size_t Server::Core::refused_connections() const {
+  const absl::MutexLock lock(&mutex_);
+  return refused_;
+}
+
+std::vector<std::string> Server::Core::addresses() const {
+  const absl::MutexLock lock(&mutex_);
+  return addresses_;
+}
+
+absl::Status Server::Core::Start() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (state_ != State::kNew) {
+      return absl::FailedPreconditionError("the server has been started or shut down already");
+    }
+    // Connections may come before all addresses are open.
+    state_ = State::kServing;
+  }
+  absl::Status status = OpenAll();
+  if (status.ok()) return status;
+  std::vector<std::unique_ptr<Acceptor>> opened;
+  {
+    const absl::MutexLock lock(&mutex_);
+    opened = std::move(acceptors_);
+    addresses_.clear();
+  }
+  opened.clear();
+  Shutdown(absl::ZeroDuration());
+  Wait();
+  return status;
+}
+
+absl::Status Server::Core::OpenAll() {
+  for (Service* service : added_services_) {
+    if (absl::Status status = services_.Add(*service); !status.ok()) return status;
+  }
+  if (targets_.empty())
+    return absl::FailedPreconditionError("the server has no address to listen on");
+  // All targets before the first address is open.
+  std::vector<config::ListenTarget> resolved;
+  for (const std::string& target : targets_) {
+    const Runtime::Core& runtime = runtime_.core();
+    absl::StatusOr<config::ListenTarget> found =
+        runtime.config().ResolveListen(target, runtime.registry());
+    if (!found.ok()) return found.status();
+    resolved.push_back(*std::move(found));
+  }
+  drain_timeout_ = absl::ZeroDuration();
+  for (const config::ListenTarget& target : resolved) {
+    drain_timeout_ = std::max(drain_timeout_, target.options->drain_timeout);
+    if (absl::Status status = OpenGroup(target); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Server::Core::OpenGroup(const config::ListenTarget& target) {
+  groups_.push_back(std::make_unique<Group>(Group{.options = *target.options}));
+  Group& group = *groups_.back();
+  for (const config::ListenTarget::Address& address : target.addresses) {
+    Acceptor::Hooks hooks = {
+        .next_loop = [this]() -> EventLoop& { return runtime_.core().NextLoop(); },
+        .accepted =
+            [this, &group](EventLoop& loop, std::unique_ptr<Connection> connection) {
+              OnAccepted(group, loop, std::move(connection));
+            }};
+    absl::StatusOr<std::unique_ptr<Acceptor>> acceptor =
+        Acceptor::Open(runtime_.core().NextLoop(), address, group.options, std::move(hooks));
+    if (!acceptor.ok()) return acceptor.status();
+    const absl::MutexLock lock(&mutex_);
+    addresses_.push_back((*acceptor)->address());
+    acceptors_.push_back(*std::move(acceptor));
+  }
+  return absl::OkStatus();
+}
+
+void Server::Core::OnAccepted(Group& group, EventLoop& loop,
+                              std::unique_ptr<Connection> connection) {
+  ConnectionOwner& owner = *this;
+  auto accepted = std::make_shared<ServerConnection>(owner);
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (state_ != State::kServing) return;
+    if (group.connections >= group.options.max_connections) {
+      ++refused_;
+      return;
+    }
+    ++group.connections;
+    connections_.emplace(accepted.get(), Member{accepted, &group});
+  }
+  accepted->Start(loop, std::move(connection), group.options.limits, &runtime_.core().drivers());
+}
+
+void Server::Core::OnConnectionEnded(ServerConnection& connection) {
+  // Destroyed without the lock. Whoever waits for the last connection may destroy the server once
+  // the lock is free.
+  std::shared_ptr<ServerConnection> ended;
+  const absl::MutexLock lock(&mutex_);
+  const auto member = connections_.find(&connection);
+  --member->second.group->connections;
+  ended = std::move(member->second.connection);
+  connections_.erase(member);
+}
+
+bool Server::Core::ReserveBuffer(size_t bytes) {
+  if (buffered_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= max_buffered_) return true;
+  ReleaseBuffer(bytes);
+  return false;
+}
+
+void Server::Core::ReleaseBuffer(size_t bytes) {
+  buffered_.fetch_sub(bytes, std::memory_order_relaxed);
+}
+
+}  // namespace anywire

@@ -1,0 +1,131 @@
+// What a Server is made of: its services, its addresses, its connections, and how they end.
+//
+//   new ──Start──> serving ──Shutdown──> draining ──> ended
+//
+// A thread of its own does the draining: it waits until no call is open or the time is up, ends the
+// calls that are left, gives clients a moment to close (who closes first loses nothing that is on
+// its way), closes what remains, and waits for the last handler.
+#ifndef ANYWIRE_RUNTIME_SERVER_SERVER_CORE_H_
+#define ANYWIRE_RUNTIME_SERVER_SERVER_CORE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "anywire/event_loop.h"
+#include "anywire/interceptor.h"
+#include "anywire/runtime.h"
+#include "anywire/server.h"
+#include "anywire/service.h"
+#include "anywire/transport.h"
+#include "runtime/config/config.h"
+#include "runtime/server/acceptor.h"
+#include "runtime/server/server_connection.h"
+#include "runtime/server/service_table.h"
+#include "runtime/server/worker_pool.h"
+
+namespace anywire {
+
+class Server::Core final : private ConnectionOwner {
+ public:
+  explicit Core(Runtime& runtime);
+  // Shuts down without time to drain and waits.
+  ~Core();
+
+  // As Server has them.
+  void Listen(absl::string_view target) ABSL_LOCKS_EXCLUDED(mutex_);
+  void AddService(Service& service) ABSL_LOCKS_EXCLUDED(mutex_);
+  void AddInterceptor(std::shared_ptr<ServerInterceptor> interceptor) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Start() ABSL_LOCKS_EXCLUDED(mutex_);
+  std::vector<std::string> addresses() const ABSL_LOCKS_EXCLUDED(mutex_);
+  void Shutdown(absl::Duration drain) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Shutdown() { Shutdown(drain_timeout_); }
+  void Wait() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // For Run. `ended` is called once, when Wait would no longer wait; before Start.
+  void SetEndedHook(absl::AnyInvocable<void()> ended) ABSL_LOCKS_EXCLUDED(mutex_);
+  struct Progress {
+    bool shutting_down = false;
+    bool ended = false;
+    size_t cancelled_calls = 0;  // ended by the server, at the end of the drain
+    absl::Time calls_ended = absl::InfiniteFuture();  // when that was
+  };
+  Progress progress() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Connections that were closed at once because there were too many.
+  size_t refused_connections() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  enum class State { kNew, kServing, kDraining, kEnded };
+
+  // The addresses of one name (or URI), which share its options.
+  struct Group {
+    config::ServiceOptions options;
+    size_t connections = 0;
+  };
+  struct Member {
+    std::shared_ptr<ServerConnection> connection;
+    Group* group;
+  };
+
+  const ServiceTable& services() const override { return services_; }
+  const std::vector<std::shared_ptr<ServerInterceptor>>& interceptors() const override {
+    return interceptors_;
+  }
+  WorkerPool& workers() override { return workers_; }
+  bool ReserveBuffer(size_t bytes) override;
+  void ReleaseBuffer(size_t bytes) override;
+  void OnConnectionEnded(ServerConnection& connection) override ABSL_LOCKS_EXCLUDED(mutex_);
+
+  absl::Status OpenAll() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status OpenGroup(const config::ListenTarget& target) ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnAccepted(Group& group, EventLoop& loop, std::unique_ptr<Connection> connection)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The draining thread.
+  void Drain() ABSL_LOCKS_EXCLUDED(mutex_);
+  void WaitForCalls() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool AnyCallOpen() ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndCalls() ABSL_LOCKS_EXCLUDED(mutex_);
+  void CloseConnections(absl::Duration linger) ABSL_LOCKS_EXCLUDED(mutex_);
+  std::vector<std::shared_ptr<ServerConnection>> Connections() const ABSL_LOCKS_EXCLUDED(mutex_);
+  bool NoConnections() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return connections_.empty(); }
+  bool Ended() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return state_ == State::kEnded; }
+
+  Runtime& runtime_;
+  const uint64_t max_buffered_;
+  absl::Duration drain_timeout_;  // of the addresses, the longest
+  std::atomic<uint64_t> buffered_{0};
+  WorkerPool workers_;
+
+  // Constant while serving.
+  std::vector<Service*> added_services_;
+  std::vector<std::shared_ptr<ServerInterceptor>> interceptors_;
+  std::vector<std::string> targets_;
+  ServiceTable services_;
+  std::vector<std::unique_ptr<Group>> groups_;
+
+  mutable absl::Mutex mutex_;
+  State state_ ABSL_GUARDED_BY(mutex_) = State::kNew;
+  std::vector<std::string> addresses_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<Acceptor>> acceptors_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<ServerConnection*, Member> connections_ ABSL_GUARDED_BY(mutex_);
+  size_t refused_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Time drain_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  absl::CondVar drain_changed_;
+  Progress progress_ ABSL_GUARDED_BY(mutex_);
+  absl::AnyInvocable<void()> ended_hook_ ABSL_GUARDED_BY(mutex_);
+  std::thread drainer_;  // started by Shutdown, joined by the destructor
+};
+
+}  // namespace anywire
+
+#endif  // ANYWIRE_RUNTIME_SERVER_SERVER_CORE_H_
