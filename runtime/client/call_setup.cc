@@ -29,17 +29,21 @@ Instant After(absl::Duration timeout) {
 
 ClientWatchers::ClientWatchers(const ClientInterceptors& interceptors, const Method& method,
                                absl::string_view target) {
+  std::vector<std::unique_ptr<ClientCallWatcher>> watchers;
   for (const std::shared_ptr<ClientInterceptor>& interceptor : interceptors) {
     std::unique_ptr<ClientCallWatcher> watcher = interceptor->Intercept(method, target);
-    if (watcher == nullptr) continue;
-    if (watched_ == nullptr) watched_ = std::make_unique<Watched>();
-    watched_->watchers.push_back(std::move(watcher));
+    if (watcher != nullptr) watchers.push_back(std::move(watcher));
   }
-  if (watched_ != nullptr) watched_->started = Clock::now();
+  if (watchers.empty()) return;
+  watched_ = std::make_unique<Watched>();
+  absl::MutexLock lock(&watched_->mutex);
+  watched_->watchers = std::move(watchers);
+  watched_->started = Clock::now();
 }
 
 absl::Status ClientWatchers::OnStart(Metadata& metadata) {
   if (empty()) return absl::OkStatus();
+  absl::MutexLock lock(&watched_->mutex);
   for (auto& watcher : watched_->watchers) {
     if (absl::Status status = watcher->OnStart(metadata); !status.ok()) {
       return WithDelivery(std::move(status), Delivery::kNotSent);
@@ -50,17 +54,20 @@ absl::Status ClientWatchers::OnStart(Metadata& metadata) {
 
 void ClientWatchers::OnSendMessage(const MessageLite& message) {
   if (empty()) return;
+  absl::MutexLock lock(&watched_->mutex);
   for (auto& watcher : watched_->watchers) watcher->OnSendMessage(message);
 }
 
 void ClientWatchers::OnInitialMetadata(const Metadata& metadata) {
   if (empty()) return;
+  absl::MutexLock lock(&watched_->mutex);
   auto& watchers = watched_->watchers;
   for (auto it = watchers.rbegin(); it != watchers.rend(); ++it) (*it)->OnInitialMetadata(metadata);
 }
 
 void ClientWatchers::OnReceiveMessage(const MessageLite& message) {
   if (empty()) return;
+  absl::MutexLock lock(&watched_->mutex);
   auto& watchers = watched_->watchers;
   for (auto it = watchers.rbegin(); it != watchers.rend(); ++it) (*it)->OnReceiveMessage(message);
 }
@@ -68,10 +75,12 @@ void ClientWatchers::OnReceiveMessage(const MessageLite& message) {
 void ClientWatchers::OnFinish(absl::Status& status, const Metadata& trailing) {
   if (empty()) return;
   const absl::Duration elapsed = absl::FromChrono(Clock::now() - watched_->started);
+  absl::MutexLock lock(&watched_->mutex);
   auto& watchers = watched_->watchers;
   for (auto it = watchers.rbegin(); it != watchers.rend(); ++it) {
     (*it)->OnFinish(status, trailing, elapsed);
   }
+  watchers.clear();
 }
 
 Instant CallDeadline(const CallOptions& options, absl::Duration default_timeout) {

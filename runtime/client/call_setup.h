@@ -1,4 +1,5 @@
-// What every client call works out before it starts: deadline, cancellation, metadata, interceptors.
+// What every client call works out before it starts: deadline, cancellation, metadata,
+// interceptors.
 #ifndef ANYWIRE_RUNTIME_CLIENT_CALL_SETUP_H_
 #define ANYWIRE_RUNTIME_CLIENT_CALL_SETUP_H_
 
@@ -6,7 +7,9 @@
 #include <optional>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "anywire/call_options.h"
 #include "anywire/interceptor.h"
@@ -18,10 +21,17 @@ namespace anywire {
 
 using ClientInterceptors = std::vector<std::shared_ptr<ClientInterceptor>>;
 
-// The watchers of one call, outermost first. Costs one null pointer for a call without interceptors.
+// How often a call looks for another connection when the one it was given turns out to have ended
+// before the call was opened on it.
+inline constexpr int kMaxOpenAttempts = 4;
+
+// The watchers of one call, outermost first. Costs one null pointer for a call without
+// interceptors. Any thread may call any function: the watchers hear one thing at a time, and
+// nothing after the end.
 class ClientWatchers {
  public:
-  ClientWatchers(const ClientInterceptors& interceptors, const Method& method, absl::string_view target);
+  ClientWatchers(const ClientInterceptors& interceptors, const Method& method,
+                 absl::string_view target);
 
   bool empty() const { return watched_ == nullptr; }
   // `metadata` is changed in place. An error is the call's status; carries Delivery::kNotSent.
@@ -33,7 +43,8 @@ class ClientWatchers {
 
  private:
   struct Watched {
-    std::vector<std::unique_ptr<ClientCallWatcher>> watchers;
+    absl::Mutex mutex;
+    std::vector<std::unique_ptr<ClientCallWatcher>> watchers ABSL_GUARDED_BY(mutex);
     protocol::Instant started;
   };
   std::unique_ptr<Watched> watched_;
@@ -45,16 +56,20 @@ protocol::Instant CallDeadline(const CallOptions& options, absl::Duration defaul
 // The options' own token; else one without a source.
 CancellationToken OwnCancellation(const CallOptions& options);
 
-// The cancellation of the handler that this call is made in, if it is to be inherited; else a token without a source.
+// The cancellation of the handler that this call is made in, if it is to be inherited; else a token
+// without a source.
 CancellationToken InheritedCancellation(const CallOptions& options);
 
-// Calls `cancel` once when the options' token, or the inherited one, is cancelled. Empty when neither can be.
+// Calls `cancel` once when the options' token, or the inherited one, is cancelled. Empty when
+// neither can be.
 class CallCancellation {
  public:
   CallCancellation() = default;
-  // `cancel` may run inside, and on any thread until the destructor has returned. `cancel` is copied.
+  // `cancel` may run inside, and on any thread until the destructor has returned. `cancel` is
+  // copied.
   template <typename Cancel>
-  void Listen(const CancellationToken& own, const CancellationToken& inherited, const Cancel& cancel) {
+  void Listen(const CancellationToken& own, const CancellationToken& inherited,
+              const Cancel& cancel) {
     if (own) own_.emplace(own, cancel);
     if (inherited) inherited_.emplace(inherited, cancel);
   }

@@ -47,8 +47,7 @@ Channel Channel::Intercepted(std::shared_ptr<ClientInterceptor> interceptor) con
 }
 
 absl::Status Channel::Call(const Method& method, const google::protobuf::MessageLite& request,
-                           google::protobuf::MessageLite* reply,
-                           const CallOptions& options) const {
+                           google::protobuf::MessageLite* reply, const CallOptions& options) const {
   if (!core_->status.ok()) return core_->status;
   if (Endpoint::OnRuntimeThread()) return BlockingCallRefused();
   return CallAndWait(*core_->connector, core_->interceptors, method, request, reply, options);
@@ -74,7 +73,8 @@ std::unique_ptr<ClientStream> Channel::StartStream(const Method& method,
 }
 
 void Channel::RunLater(absl::AnyInvocable<void()> function) const {
-  EventLoop& loop = core_->connector != nullptr ? core_->connector->loop() : core_->runtime.NextLoop();
+  EventLoop& loop =
+      core_->connector != nullptr ? core_->connector->loop() : core_->runtime.NextLoop();
   loop.Post(std::move(function));
 }
 

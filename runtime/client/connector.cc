@@ -45,13 +45,14 @@ absl::StatusOr<std::shared_ptr<Connector>> Connector::Create(Runtime::Core& runt
   absl::StatusOr<config::ConnectTarget> resolved =
       runtime.config().ResolveTarget(target, runtime.registry());
   if (!resolved.ok()) return resolved.status();
-  return std::shared_ptr<Connector>(
-      new Connector(runtime, *std::move(resolved)), [](Connector* last) {
-        // The alarm belongs to the loop's thread.
-        std::unique_ptr<Connector> owner(last);
-        EventLoop& loop = owner->loop_;
-        if (!loop.IsCurrent()) loop.Post([owner = std::move(owner)] {});
-      });
+  return std::shared_ptr<Connector>(new Connector(runtime, *std::move(resolved)),
+                                    [](Connector* last) {
+                                      // The alarm and the attempt to connect belong to the loop's
+                                      // thread, and neither must end inside its own call, in which
+                                      // the last reference may well be dropped.
+                                      EventLoop& loop = last->loop_;
+                                      loop.Post([owner = std::unique_ptr<Connector>(last)] {});
+                                    });
 }
 
 std::shared_ptr<Endpoint> Connector::Current() {
@@ -72,11 +73,16 @@ void Connector::Wait(ConnectWaiter& waiter, Instant deadline) {
     }
     if (waiter_count_ >= options().limits.max_waiting_calls) {
       lock.Release();
-      waiter.OnConnected(WithDelivery(
-          absl::ResourceExhaustedError(absl::StrCat(
-              "more than ", options().limits.max_waiting_calls,
-              " calls wait for the connection (limits.max_waiting_calls)")),
-          Delivery::kNotSent));
+      waiter.OnConnected(
+          WithDelivery(absl::ResourceExhaustedError(absl::StrCat(
+                           "more than ", options().limits.max_waiting_calls,
+                           " calls wait for the connection (limits.max_waiting_calls)")),
+                       Delivery::kNotSent));
+      return;
+    }
+    if (deadline != Instant::max() && deadline <= Clock::now()) {
+      lock.Release();
+      waiter.OnConnected(TooLate());
       return;
     }
     waiter.deadline_ = deadline;
@@ -108,19 +114,15 @@ void Connector::Dial() {
             OnDialed(std::move(connection));
           });
   const absl::Duration timeout = options().connect_timeout;
-  kj::Promise<void> too_late =
-      loop_.timer()
-          .afterDelay(absl::ToInt64Nanoseconds(timeout) * kj::NANOSECONDS)
-          .then([this, timeout] {
-            OnDialed(absl::UnavailableError(
-                absl::StrCat("no connection within ", absl::FormatDuration(timeout))));
-          });
-  loop_.Detach(connected.exclusiveJoin(kj::mv(too_late))
-                   .catch_([this](kj::Exception&& exception) {
-                     OnDialed(ToStatus(exception));
-                   })
-                   .attach(kj::heap<std::shared_ptr<Connector>>(shared_from_this())),
-               "connecting");
+  kj::Promise<void> too_late = loop_.timer()
+                                   .afterDelay(absl::ToInt64Nanoseconds(timeout) * kj::NANOSECONDS)
+                                   .then([this, timeout] {
+                                     OnDialed(absl::UnavailableError(absl::StrCat(
+                                         "no connection within ", absl::FormatDuration(timeout))));
+                                   });
+  dial_ = connected.exclusiveJoin(kj::mv(too_late))
+              .catch_([this](kj::Exception&& exception) { OnDialed(ToStatus(exception)); })
+              .eagerlyEvaluate(nullptr);
 }
 
 void Connector::OnDialed(absl::StatusOr<std::unique_ptr<Connection>> connection) {
@@ -133,12 +135,14 @@ void Connector::OnDialed(absl::StatusOr<std::unique_ptr<Connection>> connection)
           return protocol::MakeWireClient(connection, connection.info().max_frame_size, limits,
                                           Clock::now());
         },
-        [](const absl::Status&) {});
+        [connector = weak_from_this()](const absl::Status&) {
+          if (std::shared_ptr<Connector> self = connector.lock()) self->DropRetired();
+        });
   } else {
-    result = WithDelivery(absl::Status(connection.status().code(),
-                                       absl::StrCat("cannot connect to ", target(), ": ",
-                                                    connection.status().message())),
-                          Delivery::kNotSent);
+    result = WithDelivery(
+        absl::Status(connection.status().code(), absl::StrCat("cannot connect to ", target(), ": ",
+                                                              connection.status().message())),
+        Delivery::kNotSent);
   }
   ConnectWaiter* waiters;
   {
@@ -158,6 +162,12 @@ void Connector::OnDialed(absl::StatusOr<std::unique_ptr<Connection>> connection)
     ConnectWaiter* const waiter = std::exchange(first, first->next_);
     waiter->OnConnected(result);
   }
+}
+
+void Connector::DropRetired() {
+  std::shared_ptr<Endpoint> retired;
+  absl::MutexLock lock(&mutex_);
+  if (endpoint_ != nullptr && endpoint_->retired()) retired = std::move(endpoint_);
 }
 
 void Connector::OnAlarm(Instant now) {

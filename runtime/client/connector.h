@@ -1,6 +1,9 @@
-// A connector keeps a channel's connection: makes it when the first call needs it, and a new one when it was lost.
+// A connector keeps a channel's connection: makes it when the first call needs it, and a new one
+// when it was lost.
 #ifndef ANYWIRE_RUNTIME_CLIENT_CONNECTOR_H_
 #define ANYWIRE_RUNTIME_CLIENT_CONNECTOR_H_
+
+#include <kj/async.h>
 
 #include <memory>
 #include <string>
@@ -18,8 +21,8 @@ namespace anywire {
 // Somebody who waits for the connection.
 class ConnectWaiter {
  public:
-  // Called once unless Forget took the waiter back; on any thread, with no lock held. An error carries
-  // Delivery::kNotSent.
+  // Called once unless Forget took the waiter back; on any thread, with no lock held. An error
+  // carries Delivery::kNotSent.
   virtual void OnConnected(absl::StatusOr<std::shared_ptr<Endpoint>> endpoint) = 0;
 
  protected:
@@ -31,7 +34,8 @@ class ConnectWaiter {
   Instant deadline_ = Instant::max();
 };
 
-// Any thread may call any function. Dropping the last reference closes the connection.
+// Any thread may call any function. Dropping the last reference closes the connection, or gives up
+// connecting; whoever waits holds one.
 class Connector final : public std::enable_shared_from_this<Connector> {
  public:
   // `target` as Channel has it; the error is Channel::status().
@@ -41,8 +45,9 @@ class Connector final : public std::enable_shared_from_this<Connector> {
 
   // The connection if there is one on which calls may be opened, else null.
   std::shared_ptr<Endpoint> Current() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Connects if need be and tells `waiter`, at `deadline` that it was too late (DEADLINE_EXCEEDED). May tell it before
-  // returning. RESOURCE_EXHAUSTED when max_waiting_calls wait already.
+  // Connects if need be and tells `waiter`, at `deadline` that it was too late (DEADLINE_EXCEEDED).
+  // May tell it before returning, and does so when the deadline has passed or max_waiting_calls
+  // wait already (RESOURCE_EXHAUSTED).
   void Wait(ConnectWaiter& waiter, Instant deadline) ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes the waiter back. False: it has been told, or is being told now.
   bool Forget(ConnectWaiter& waiter) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -58,10 +63,13 @@ class Connector final : public std::enable_shared_from_this<Connector> {
   void Dial();
   void OnDialed(absl::StatusOr<std::unique_ptr<Connection>> connection) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnAlarm(Instant now) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Lets go of a connection that takes no more calls; those in progress keep it.
+  void DropRetired() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const config::ConnectTarget target_;
   EventLoop& loop_;
-  std::unique_ptr<DeadlineAlarm> alarm_;
+  const std::unique_ptr<EventLoop::Alarm> alarm_;
+  kj::Promise<void> dial_ = nullptr;  // of the loop's thread: the attempt to connect, perhaps ended
 
   absl::Mutex mutex_;
   std::shared_ptr<Endpoint> endpoint_ ABSL_GUARDED_BY(mutex_);

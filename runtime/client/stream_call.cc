@@ -24,9 +24,8 @@ protocol::Payload SerializedPayload(const std::string& bytes) {
 
 }  // namespace
 
-StreamCall::StreamCall(std::shared_ptr<Connector> connector,
-                       const ClientInterceptors& interceptors, const Method& method,
-                       const CallOptions& options)
+StreamCall::StreamCall(std::shared_ptr<Connector> connector, const ClientInterceptors& interceptors,
+                       const Method& method, const CallOptions& options)
     : connector_(std::move(connector)),
       method_(method),
       received_(options.received),
@@ -50,12 +49,24 @@ void StreamCall::Start(const MessageLite* request, const CallOptions& options) {
   if (request != nullptr) watchers_.OnSendMessage(*request);
   const CancellationToken inherited = InheritedCancellation(options);
   const CancellationToken own = OwnCancellation(options);
-  cancellable_ = own || inherited;
   cancellation_.Listen(own, inherited, [this] { CancelWith(CancelledByCaller()); });
   if (std::shared_ptr<Endpoint> endpoint = connector_->Current(); endpoint != nullptr) {
     OnConnected(std::move(endpoint));
   } else {
-    connector_->Wait(*this, deadline_);
+    WaitForConnection();
+  }
+}
+
+void StreamCall::WaitForConnection() {
+  connector_->Wait(*this, deadline_);
+  // Who cancelled just before could not take the call back.
+  absl::Status cancelled;
+  {
+    absl::MutexLock lock(&mutex_);
+    cancelled = cancel_status_;
+  }
+  if (!cancelled.ok() && connector_->Forget(*this)) {
+    End(WithDelivery(std::move(cancelled), Delivery::kNotSent), {});
   }
 }
 
@@ -63,9 +74,10 @@ void StreamCall::OnConnected(absl::StatusOr<std::shared_ptr<Endpoint>> endpoint)
   const std::shared_ptr<StreamCall> self = shared_from_this();
   absl::Status status = endpoint.ok() ? Open(*endpoint) : endpoint.status();
   if (status.ok()) return;
-  if (endpoint.ok() && (*endpoint)->retired() && absl::IsUnavailable(status)) {
+  if (endpoint.ok() && (*endpoint)->retired() && absl::IsUnavailable(status) &&
+      ++attempts_ < kMaxOpenAttempts) {
     // It ended between the look and the opening: the next one serves as well.
-    connector_->Wait(*this, deadline_);
+    WaitForConnection();
     return;
   }
   End(std::move(status), {});
@@ -82,8 +94,8 @@ absl::Status StreamCall::Open(const std::shared_ptr<Endpoint>& endpoint) {
     if (with_request) request = *unsent_;
   }
   const protocol::Payload first = SerializedPayload(request);
-  absl::Status opened = endpoint->Run(
-      [this, with_request, &first](protocol::Protocol& protocol, Endpoint::Events&) {
+  absl::Status opened =
+      endpoint->Run([this, with_request, &first](protocol::Protocol& protocol, Endpoint::Events&) {
         bool queued = false;
         absl::StatusOr<protocol::CallId> id =
             protocol.Open({.tag = static_cast<CallSink*>(this),
@@ -266,7 +278,8 @@ void StreamCall::WritesDone() {
     if (phase_ == Phase::kConnecting) return;
     endpoint = endpoint_;
   }
-  endpoint->Run([this](protocol::Protocol& protocol, Endpoint::Events&) { protocol.HalfClose(id_); });
+  endpoint->Run(
+      [this](protocol::Protocol& protocol, Endpoint::Events&) { protocol.HalfClose(id_); });
 }
 
 void StreamCall::Finish(Operation& done) {
@@ -294,6 +307,8 @@ void StreamCall::Finish(Operation& done) {
 
 absl::Status StreamCall::TakeStatus() {
   absl::MutexLock lock(&mutex_);
+  // Before the end only when Await has refused to wait for it.
+  if (phase_ != Phase::kEnded) return BlockingCallRefused();
   return std::exchange(status_, absl::OkStatus());
 }
 
@@ -334,10 +349,17 @@ bool StreamCall::Await(absl::FunctionRef<void(Operation&)> start) {
   }
   BlockingOperation operation;
   start(operation);
-  if (endpoint != nullptr) {
-    endpoint->Await(operation, cancellable_);
-  } else {
+  bool writing;
+  {
+    absl::MutexLock lock(&mutex_);
+    writing = write_.operation == &operation;
+  }
+  if (endpoint == nullptr) {
     operation.Wait();
+  } else if (writing) {
+    endpoint->AwaitRoom(operation);
+  } else {
+    endpoint->Await(operation, /*cancellable=*/true);
   }
   return operation.ok();
 }
@@ -396,10 +418,10 @@ void StreamCall::OnMessage(protocol::ReceivedMessage& message, bool consume) {
   if (reading != nullptr) {
     Deliver(message.bytes, consume, into, *reading);
   } else if (discard != nullptr) {
-    discard->Run([this, size = message.bytes.size()](protocol::Protocol& protocol,
-                                                     Endpoint::Events&) {
-      protocol.Consumed(id_, size);
-    });
+    discard->Run(
+        [this, size = message.bytes.size()](protocol::Protocol& protocol, Endpoint::Events&) {
+          protocol.Consumed(id_, size);
+        });
   }
 }
 

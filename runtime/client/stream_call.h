@@ -19,8 +19,9 @@
 
 namespace anywire {
 
-// Shared by the handle that the user has (see StartStream) and the machine, which holds it until the call has ended. What
-// the user does before there is a connection waits here. No lock is held around anything outside.
+// Shared by the handle that the user has (see StartStream) and the machine, which holds it until
+// the call has ended. What the user does before there is a connection waits here. No lock is held
+// around anything outside.
 class StreamCall final : private CallSink,
                          private ConnectWaiter,
                          public std::enable_shared_from_this<StreamCall> {
@@ -57,6 +58,7 @@ class StreamCall final : private CallSink,
 
   void OnEvent(protocol::Event& event) override;
   void OnConnected(absl::StatusOr<std::shared_ptr<Endpoint>> endpoint) override;
+  void WaitForConnection() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Open(const std::shared_ptr<Endpoint>& endpoint) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnMessage(protocol::ReceivedMessage& message, bool consume) ABSL_LOCKS_EXCLUDED(mutex_);
   void End(absl::Status status, Metadata trailing) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -75,7 +77,7 @@ class StreamCall final : private CallSink,
   const Instant deadline_;
   ClientWatchers watchers_;
   Metadata metadata_;
-  bool cancellable_ = false;
+  int attempts_ = 0;  // to open the call on a connection that had just ended
 
   absl::Mutex mutex_;
   Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kConnecting;
@@ -85,7 +87,7 @@ class StreamCall final : private CallSink,
   protocol::CallId id_;
   absl::Status cancel_status_ ABSL_GUARDED_BY(mutex_);  // not OK: cancelled while connecting
   bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;
-  bool discarding_ ABSL_GUARDED_BY(mutex_) = false;     // Finish was called: nobody reads any more
+  bool discarding_ ABSL_GUARDED_BY(mutex_) = false;  // Finish was called: nobody reads any more
   // Serialised while connecting: the request, or one write.
   std::optional<std::string> unsent_ ABSL_GUARDED_BY(mutex_);
   // Received and not read; bounded by the call's window. The flag: its bytes are to be given back.

@@ -14,11 +14,6 @@ namespace {
 
 using google::protobuf::MessageLite;
 
-// The clock is read for calls that have a deadline; for the others any time will do.
-Instant StartTime(Instant deadline) {
-  return deadline == Instant::max() ? Instant() : std::chrono::steady_clock::now();
-}
-
 // What to send: the options' own metadata, or a copy in `own` that the watchers may add to.
 absl::Status PrepareMetadata(ClientWatchers& watchers, const CallOptions& options, Metadata* own,
                              const Metadata** metadata) {
@@ -35,21 +30,21 @@ absl::Status UnaryCall::Open(Endpoint& endpoint, const protocol::Payload& payloa
                              const Metadata& metadata, Instant deadline) {
   open_on_ = &endpoint;
   if (received_ != nullptr) received_->peer = endpoint.info().remote_address;
-  return endpoint.Run([this, &payload, &metadata, deadline](protocol::Protocol& protocol,
-                                                            Endpoint::Events&) {
-    bool queued;
-    absl::StatusOr<protocol::CallId> id =
-        protocol.Open({.tag = static_cast<CallSink*>(this),
-                       .method = {.full_name = method_.full_name(), .index = method_.index()},
-                       .deadline = deadline,
-                       .metadata = metadata.empty() ? nullptr : &metadata,
-                       .message = &payload,
-                       .half_close = true},
-                      StartTime(deadline), &queued);
-    if (!id.ok()) return id.status();
-    id_ = *id;
-    return absl::OkStatus();
-  });
+  return endpoint.Run(
+      [this, &payload, &metadata, deadline](protocol::Protocol& protocol, Endpoint::Events&) {
+        bool queued;
+        absl::StatusOr<protocol::CallId> id =
+            protocol.Open({.tag = static_cast<CallSink*>(this),
+                           .method = {.full_name = method_.full_name(), .index = method_.index()},
+                           .deadline = deadline,
+                           .metadata = metadata.empty() ? nullptr : &metadata,
+                           .message = &payload,
+                           .half_close = true},
+                          std::chrono::steady_clock::now(), &queued);
+        if (!id.ok()) return id.status();
+        id_ = *id;
+        return absl::OkStatus();
+      });
 }
 
 void UnaryCall::Cancel(Endpoint& endpoint) {
@@ -64,17 +59,17 @@ void UnaryCall::OnEvent(protocol::Event& event) {
     if (received_ != nullptr) received_->initial = std::move(*event.metadata);
   }
   if (event.bits & protocol::Event::kMessage) {
-    if (replied_) {
+    if (std::exchange(replied_, true)) {
       status_ = absl::InternalError("the server sent more than one reply");
     } else {
       status_ = ParseReply(event.message.bytes, reply_);
       if (status_.ok()) watchers_.OnReceiveMessage(*reply_);
     }
-    replied_ = true;
     if ((event.bits & protocol::Event::kFinished) == 0) {
       open_on_->Run([this, size = event.message.bytes.size()](protocol::Protocol& protocol,
-                                                              Endpoint::Events&) {
+                                                              Endpoint::Events& events) {
         protocol.Consumed(id_, size);
+        if (!status_.ok()) protocol.Cancel(id_, status_, events);
       });
     }
   }
@@ -139,6 +134,7 @@ class BlockingUnaryCall final : public UnaryCall {
       : UnaryCall(connector, interceptors, method, reply, options) {}
 
   absl::Status Run(const MessageLite& request, const CallOptions& options) {
+    const Endpoint::ScopedBorrow borrow;
     Metadata own;
     const Metadata* metadata;
     if (absl::Status status = PrepareMetadata(watchers_, options, &own, &metadata); !status.ok()) {
@@ -149,8 +145,11 @@ class BlockingUnaryCall final : public UnaryCall {
     const CancellationToken inherited = InheritedCancellation(options);
     const protocol::Payload payload = MakePayload(request);
     watchers_.OnSendMessage(request);
+    if (own_token.cancelled() || inherited.cancelled()) {
+      return Conclude(WithDelivery(CancelledByCaller(), Delivery::kNotSent), {});
+    }
     std::shared_ptr<Endpoint> endpoint;
-    for (;;) {
+    for (int attempt = 1;; ++attempt) {
       endpoint = connector_.Current();
       if (endpoint == nullptr) {
         absl::StatusOr<std::shared_ptr<Endpoint>> connected =
@@ -161,7 +160,9 @@ class BlockingUnaryCall final : public UnaryCall {
       absl::Status status = Open(*endpoint, payload, *metadata, deadline);
       if (status.ok()) break;
       // A connection that ended between the look and the opening: the next one serves as well.
-      if (endpoint->retired() && absl::IsUnavailable(status)) continue;
+      if (endpoint->retired() && absl::IsUnavailable(status) && attempt < kMaxOpenAttempts) {
+        continue;
+      }
       return Conclude(std::move(status), {});
     }
     CallCancellation cancellation;
@@ -198,13 +199,17 @@ class AsyncUnaryCall final : public UnaryCall, private ConnectWaiter {
       watchers_.OnSendMessage(request);
       cancellation_.Listen(OwnCancellation(options), InheritedCancellation(options),
                            [this] { OnCancelled(); });
+      if (cancel_wanted_.load()) {
+        Fail(WithDelivery(CancelledByCaller(), Delivery::kNotSent));
+        Leave(/*starter=*/true);
+        return;
+      }
       endpoint_ = connector_.Current();
       if (endpoint_ == nullptr || !TryOpen(payload, *metadata)) {
         // The request and its metadata wait here for the connection.
         if (metadata != &metadata_) metadata_ = *metadata;
         serialized_.resize(payload.size);
-        payload.write(payload.object, reinterpret_cast<uint8_t*>(serialized_.data()),
-                      payload.size);
+        payload.write(payload.object, reinterpret_cast<uint8_t*>(serialized_.data()), payload.size);
         waiting_.store(true);
         connector_.Wait(*this, deadline_);
         if (cancel_wanted_.load()) OnCancelled();
@@ -224,7 +229,8 @@ class AsyncUnaryCall final : public UnaryCall, private ConnectWaiter {
       return true;
     }
     endpoint_->EndAsync();
-    const bool again = endpoint_->retired() && absl::IsUnavailable(status);
+    const bool again =
+        endpoint_->retired() && absl::IsUnavailable(status) && ++attempts_ < kMaxOpenAttempts;
     endpoint_ = nullptr;
     if (!again) Fail(std::move(status));
     return !again;
@@ -238,12 +244,11 @@ class AsyncUnaryCall final : public UnaryCall, private ConnectWaiter {
     // The call may end on another thread while it is still being opened here.
     parties_.fetch_add(1, std::memory_order_relaxed);
     endpoint_ = *std::move(endpoint);
-    const protocol::Payload payload = {
-        .size = serialized_.size(),
-        .object = serialized_.data(),
-        .write = [](const void* object, uint8_t* to, size_t size) {
-          if (size != 0) std::memcpy(to, object, size);
-        }};
+    const protocol::Payload payload = {.size = serialized_.size(),
+                                       .object = serialized_.data(),
+                                       .write = [](const void* object, uint8_t* to, size_t size) {
+                                         if (size != 0) std::memcpy(to, object, size);
+                                       }};
     if (!TryOpen(payload, metadata_)) {
       connector_.Wait(*this, deadline_);
       if (cancel_wanted_.load()) OnCancelled();
@@ -303,6 +308,7 @@ class AsyncUnaryCall final : public UnaryCall, private ConnectWaiter {
   std::string serialized_;
   Metadata metadata_;
   CallCancellation cancellation_;
+  int attempts_ = 0;
   std::atomic<int> parties_{2};  // the starter, and the call
   std::atomic<bool> waiting_{false};
   std::atomic<bool> opened_{false};
@@ -320,8 +326,7 @@ absl::Status CallAndWait(Connector& connector, const ClientInterceptors& interce
 void StartCall(const std::shared_ptr<Connector>& connector, const ClientInterceptors& interceptors,
                const Method& method, const MessageLite& request, MessageLite* reply,
                absl::Status* status, const CallOptions& options, Operation& done) {
-  auto* call =
-      new AsyncUnaryCall(connector, interceptors, method, reply, status, options, done);
+  auto* call = new AsyncUnaryCall(connector, interceptors, method, reply, status, options, done);
   call->Start(request, options);
 }
 

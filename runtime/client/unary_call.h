@@ -27,7 +27,8 @@ class UnaryCall : public CallSink {
         watchers_(interceptors, method, connector.target()) {}
   ~UnaryCall() = default;
 
-  // Opens the call on `endpoint`, with the message that `payload` writes. An error means that it was not opened.
+  // Opens the call on `endpoint`, with the message that `payload` writes. An error means that it
+  // was not opened.
   absl::Status Open(Endpoint& endpoint, const protocol::Payload& payload, const Metadata& metadata,
                     Instant deadline);
   // Ends an open call as cancelled. Any thread; does nothing once it has ended.
@@ -53,8 +54,7 @@ class UnaryCall : public CallSink {
 
 // Makes a blocking call on this thread; what Channel::Call returns.
 absl::Status CallAndWait(Connector& connector, const ClientInterceptors& interceptors,
-                         const Method& method,
-                         const google::protobuf::MessageLite& request,
+                         const Method& method, const google::protobuf::MessageLite& request,
                          google::protobuf::MessageLite* reply, const CallOptions& options);
 
 // What Channel::StartCall does.

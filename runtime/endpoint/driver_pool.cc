@@ -1,7 +1,9 @@
 #include "runtime/endpoint/driver_pool.h"
 
 #include <pthread.h>
+#include <signal.h>
 
+#include <system_error>
 #include <utility>
 
 namespace anywire {
@@ -21,11 +23,30 @@ bool DriverPool::TryRun(absl::AnyInvocable<void()> drive) {
   if (stopping_) return false;
   if (idle_ <= static_cast<int>(waiting_.size())) {
     if (static_cast<int>(threads_.size()) >= max_threads_) return false;
-    threads_.emplace_back([this] { ThreadMain(); });
-    pthread_setname_np(threads_.back().native_handle(), "anywire-driver");
-    ++idle_;
+    if (!StartThread()) return false;
   }
   waiting_.push_back(std::move(drive));
+  return true;
+}
+
+bool DriverPool::StartThread() {
+  // Signals are for the program's own threads; those that a fault raises are the faulty thread's.
+  sigset_t all, before;
+  sigfillset(&all);
+  for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF}) {
+    sigdelset(&all, fault);
+  }
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool started = true;
+  try {
+    threads_.emplace_back([this] { ThreadMain(); });
+  } catch (const std::system_error&) {
+    started = false;  // the system has no more threads; the loop serves the connection as well
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (!started) return false;
+  pthread_setname_np(threads_.back().native_handle(), "anywire-driver");
+  ++idle_;
   return true;
 }
 

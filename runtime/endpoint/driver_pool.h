@@ -1,8 +1,9 @@
 // Threads that each drive one busy connection of a server.
 //
-// A loop that serves many connections asks the kernel which of them has something, then receives: one system call more
-// for every request than a thread that simply waits in the one connection it serves. So a connection on which single
-// requests go to and fro is lent such a thread for as long as it stays busy; the loop watches over all others.
+// A loop that serves many connections asks the kernel which of them has something, then receives:
+// one system call more for every request than a thread that simply waits in the one connection it
+// serves. So a connection on which single requests go to and fro is lent such a thread for as long
+// as it stays busy; the loop watches over all others.
 #ifndef ANYWIRE_RUNTIME_ENDPOINT_DRIVER_POOL_H_
 #define ANYWIRE_RUNTIME_ENDPOINT_DRIVER_POOL_H_
 
@@ -24,10 +25,12 @@ class DriverPool {
   DriverPool(const DriverPool&) = delete;
   DriverPool& operator=(const DriverPool&) = delete;
 
-  // Runs `drive` on a thread of the pool, or returns false when all are busy. Any thread.
+  // Runs `drive` on a thread of the pool, or returns false when all are busy (or the system has no
+  // more). Any thread.
   bool TryRun(absl::AnyInvocable<void()> drive) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  bool StartThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ThreadMain() ABSL_LOCKS_EXCLUDED(mutex_);
   bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stopping_ || !waiting_.empty(); }
 
