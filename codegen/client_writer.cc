@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "codegen/names.h"
-
 namespace anywire::codegen {
 namespace {
 
@@ -14,9 +12,10 @@ bool HasRequestParameter(const idl::Method& method) {
 }
 
 // "::anywire::<prefix>ClientReader<Reply>" and its like; for a streaming method.
-std::string StreamClass(const idl::Method& method, absl::string_view prefix) {
-  const std::string request = MessageClass(method.request);
-  const std::string reply = MessageClass(method.reply);
+std::string StreamClass(const idl::Method& method, const MessageNames& names,
+                        absl::string_view prefix) {
+  const std::string request = names.Class(method.request);
+  const std::string reply = names.Class(method.reply);
   switch (method.shape) {
     case idl::CallShape::kUnary:
       break;
@@ -30,8 +29,8 @@ std::string StreamClass(const idl::Method& method, absl::string_view prefix) {
   return "";
 }
 
-std::string RequestParameter(const idl::Method& method) {
-  return absl::StrCat("const ", MessageClass(method.request), "& request");
+std::string RequestParameter(const idl::Method& method, const MessageNames& names) {
+  return absl::StrCat("const ", names.Class(method.request), "& request");
 }
 
 // One function of a stub: how it is written in the class and outside it, and what it does.
@@ -75,15 +74,15 @@ std::string StartStream(const idl::Method& method, size_t index) {
                       HasRequestParameter(method) ? "&request" : "nullptr", ", options)");
 }
 
-Function BlockingFunction(const idl::Method& method, size_t index) {
+Function BlockingFunction(const idl::Method& method, const MessageNames& names, size_t index) {
   Function function;
-  function.result = BlockingStubResult(method);
+  function.result = BlockingStubResult(method, names);
   function.name = MethodFunction(method);
-  if (HasRequestParameter(method)) function.parameters.push_back(RequestParameter(method));
+  if (HasRequestParameter(method)) function.parameters.push_back(RequestParameter(method, names));
   function.parameters = WithOptions(std::move(function.parameters));
   if (method.shape == idl::CallShape::kUnary) {
     function.callee =
-        absl::StrCat("return ::anywire::generated::Call<", MessageClass(method.reply), ">");
+        absl::StrCat("return ::anywire::generated::Call<", names.Class(method.reply), ">");
     function.arguments = {"channel_", MethodConstant(index), "request", "options"};
   } else {
     function.callee = absl::StrCat("return ", function.result);
@@ -92,21 +91,22 @@ Function BlockingFunction(const idl::Method& method, size_t index) {
   return function;
 }
 
-Function AsyncStream(const idl::Method& method, size_t index) {
+Function AsyncStream(const idl::Method& method, const MessageNames& names, size_t index) {
   Function function;
-  function.result = StreamClass(method, "Async");
+  function.result = StreamClass(method, names, "Async");
   function.name = MethodFunction(method);
-  if (HasRequestParameter(method)) function.parameters.push_back(RequestParameter(method));
+  if (HasRequestParameter(method)) function.parameters.push_back(RequestParameter(method, names));
   function.parameters = WithOptions(std::move(function.parameters));
   function.callee = absl::StrCat("return ", function.result);
   function.arguments = {"channel_", StartStream(method, index)};
   return function;
 }
 
-std::vector<Function> AsyncFunctions(const idl::Method& method, size_t index) {
-  if (method.shape != idl::CallShape::kUnary) return {AsyncStream(method, index)};
-  const std::string request = MessageClass(method.request);
-  const std::string reply = MessageClass(method.reply);
+std::vector<Function> AsyncFunctions(const idl::Method& method, const MessageNames& names,
+                                     size_t index) {
+  if (method.shape != idl::CallShape::kUnary) return {AsyncStream(method, names, index)};
+  const std::string request = names.Class(method.request);
+  const std::string reply = names.Class(method.reply);
   const std::string name = MethodFunction(method);
   const std::string result = absl::StrCat("::anywire::UnaryCall<", request, ", ", reply, ">");
   const std::string start = absl::StrCat("return ", result);
@@ -116,7 +116,7 @@ std::vector<Function> AsyncFunctions(const idl::Method& method, size_t index) {
       {
           .result = result,
           .name = name,
-          .parameters = {RequestParameter(method), options},
+          .parameters = {RequestParameter(method, names), options},
           .callee = start,
           .arguments = {"channel_", constant, "request", "::std::move(options)"},
       },
@@ -131,7 +131,7 @@ std::vector<Function> AsyncFunctions(const idl::Method& method, size_t index) {
           .result = "void",
           .name = name,
           .parameters =
-              WithOptions({RequestParameter(method),
+              WithOptions({RequestParameter(method, names),
                            absl::StrCat("::anywire::UnaryCallback<", reply, "> callback")}),
           .callee = "::anywire::generated::Call",
           .arguments = {"channel_", constant, "request", "::std::move(callback)", "options"},
@@ -139,7 +139,7 @@ std::vector<Function> AsyncFunctions(const idl::Method& method, size_t index) {
   };
 }
 
-void DeclareInterface(const idl::Service& service, CodeWriter& out) {
+void DeclareInterface(const idl::Service& service, const MessageNames& names, CodeWriter& out) {
   out.Line(
       "// The blocking calls of Stub, for code that is tested with another (see the mock header).");
   out.Line("class StubInterface {");
@@ -148,21 +148,21 @@ void DeclareInterface(const idl::Service& service, CodeWriter& out) {
   out.Line("virtual ~StubInterface() = default;");
   for (size_t i = 0; i < service.methods.size(); ++i) {
     const idl::Method& method = service.methods[i];
-    BlockingFunction(method, i).Declare(method, "virtual ", " const = 0;", out);
+    BlockingFunction(method, names, i).Declare(method, "virtual ", " const = 0;", out);
   }
   out.Outdent(2);
   out.Line("};");
   out.Line();
 }
 
-void DeclareAsyncStub(const idl::Service& service, CodeWriter& out) {
+void DeclareAsyncStub(const idl::Service& service, const MessageNames& names, CodeWriter& out) {
   const bool is_empty = service.methods.empty();
   out.Line("class AsyncStub final {");
   if (!is_empty) out.Line(" public:");
   out.Indent(2);
   for (size_t i = 0; i < service.methods.size(); ++i) {
     const idl::Method& method = service.methods[i];
-    for (const Function& function : AsyncFunctions(method, i)) {
+    for (const Function& function : AsyncFunctions(method, names, i)) {
       function.Declare(method, "", " const;", out);
     }
   }
@@ -183,22 +183,24 @@ void DeclareAsyncStub(const idl::Service& service, CodeWriter& out) {
 
 }  // namespace
 
-std::string BlockingStubResult(const idl::Method& method) {
+std::string BlockingStubResult(const idl::Method& method, const MessageNames& names) {
   if (method.shape == idl::CallShape::kUnary)
-    return absl::StrCat("::absl::StatusOr<", MessageClass(method.reply), ">");
-  return StreamClass(method, "");
+    return absl::StrCat("::absl::StatusOr<", names.Class(method.reply), ">");
+  return StreamClass(method, names, "");
 }
 
-std::vector<std::string> BlockingStubParameterTypes(const idl::Method& method) {
+std::vector<std::string> BlockingStubParameterTypes(const idl::Method& method,
+                                                    const MessageNames& names) {
   std::vector<std::string> types;
   if (HasRequestParameter(method))
-    types.push_back(absl::StrCat("const ", MessageClass(method.request), "&"));
+    types.push_back(absl::StrCat("const ", names.Class(method.request), "&"));
   types.emplace_back(kOptionsType);
   return types;
 }
 
-void DeclareClient(const idl::Service& service, bool with_interface, CodeWriter& out) {
-  if (with_interface) DeclareInterface(service, out);
+void DeclareClient(const idl::Service& service, const MessageNames& names, bool with_interface,
+                   CodeWriter& out) {
+  if (with_interface) DeclareInterface(service, names, out);
   out.Line("// Makes calls, and waits for their end. Thread-safe, cheap to copy.");
   out.Line("class Stub final", with_interface ? " : public StubInterface" : "", " {");
   out.Line(" public:");
@@ -208,12 +210,12 @@ void DeclareClient(const idl::Service& service, bool with_interface, CodeWriter&
     const idl::Method& method = service.methods[i];
     out.Line();
     out.Comment(method.comment);
-    BlockingFunction(method, i).Declare(method, "", with_interface ? " const override;" : " const;",
-                                        out);
+    BlockingFunction(method, names, i)
+        .Declare(method, "", with_interface ? " const override;" : " const;", out);
   }
   out.Line();
   out.Line("// The same calls for coroutines (co_await them) and with callbacks.");
-  DeclareAsyncStub(service, out);
+  DeclareAsyncStub(service, names, out);
   out.Line("// It refers to this stub, which must outlive it and be there when its calls start.");
   out.Line("AsyncStub Async() const& { return AsyncStub(channel_); }");
   out.Line("AsyncStub Async() const&& = delete;");
@@ -224,13 +226,13 @@ void DeclareClient(const idl::Service& service, bool with_interface, CodeWriter&
   out.Line("};");
 }
 
-void DefineClient(const idl::Service& service, CodeWriter& out) {
+void DefineClient(const idl::Service& service, const MessageNames& names, CodeWriter& out) {
   const std::string stub = absl::StrCat(ServiceClass(service), "::Stub");
   const std::string async_stub = absl::StrCat(stub, "::AsyncStub");
   for (size_t i = 0; i < service.methods.size(); ++i)
-    BlockingFunction(service.methods[i], i).Define(stub, out);
+    BlockingFunction(service.methods[i], names, i).Define(stub, out);
   for (size_t i = 0; i < service.methods.size(); ++i) {
-    for (const Function& function : AsyncFunctions(service.methods[i], i))
+    for (const Function& function : AsyncFunctions(service.methods[i], names, i))
       function.Define(async_stub, out);
   }
 }

@@ -59,7 +59,9 @@ class FileGenerator {
     out_.Line("#include \"", HeaderPath(file_.path), "\"");
     if (!file_.services.empty()) {
       BeginDeprecated();
-      InNamespace([this](const idl::Service& service) { WriteMocks(service, out_); });
+      InNamespace([this](const idl::Service& service) {
+        WriteMocks(service, MessageNames(file_, service), out_);
+      });
       EndDeprecated();
     }
     out_.Line();
@@ -115,6 +117,7 @@ class FileGenerator {
   }
 
   void ServiceDeclaration(const idl::Service& service) {
+    const MessageNames names(file_, service);
     out_.Comment(service.comment);
     out_.Line("class ", service.deprecated ? "[[deprecated]] " : "", ServiceClass(service),
               " final {");
@@ -124,9 +127,9 @@ class FileGenerator {
     out_.Line("  return \"", service.full_name, "\";");
     out_.Line("}");
     out_.Line();
-    DeclareClient(service, options_.mock, out_);
+    DeclareClient(service, names, options_.mock, out_);
     out_.Line();
-    DeclareServer(service, out_);
+    DeclareServer(service, names, out_);
     out_.Outdent(2);
     if (!service.methods.empty()) {
       out_.Line();
@@ -137,6 +140,7 @@ class FileGenerator {
   }
 
   void ServiceDefinition(const idl::Service& service) {
+    const MessageNames names(file_, service);
     if (!service.methods.empty()) {
       out_.Line("constinit const ::anywire::Method ", ServiceClass(service), "::kMethods[] = {");
       for (const idl::Method& method : service.methods) {
@@ -146,8 +150,8 @@ class FileGenerator {
       out_.Line("};");
       out_.Line();
     }
-    DefineClient(service, out_);
-    DefineServer(service, out_);
+    DefineClient(service, names, out_);
+    DefineServer(service, names, out_);
   }
 
   static absl::string_view ShapeConstant(idl::CallShape shape) {

@@ -5,7 +5,6 @@
 
 #include "absl/strings/match.h"
 #include "codegen/client_writer.h"
-#include "codegen/names.h"
 #include "codegen/server_writer.h"
 
 namespace anywire::codegen {
@@ -30,15 +29,15 @@ void MockMethod(absl::string_view result, const std::string& function,
 
 }  // namespace
 
-void WriteMocks(const idl::Service& service, CodeWriter& out) {
+void WriteMocks(const idl::Service& service, const MessageNames& names, CodeWriter& out) {
   const std::string service_class = ServiceClass(service);
   out.Line("// In the place of a ", service_class, "::Stub.");
   out.Line("class ", MockStubClass(service), " : public ", service_class, "::StubInterface {");
   out.Line(" public:");
   out.Indent(2);
   for (const idl::Method& method : service.methods) {
-    MockMethod(BlockingStubResult(method), MethodFunction(method),
-               BlockingStubParameterTypes(method), "const, override", out);
+    MockMethod(BlockingStubResult(method, names), MethodFunction(method),
+               BlockingStubParameterTypes(method, names), "const, override", out);
   }
   out.Outdent(2);
   out.Line("};");
@@ -50,8 +49,8 @@ void WriteMocks(const idl::Service& service, CodeWriter& out) {
   out.Line(" public:");
   out.Indent(2);
   for (const idl::Method& method : service.methods) {
-    MockMethod("::absl::Status", MethodFunction(method), BlockingHandlerParameterTypes(method),
-               "override", out);
+    MockMethod("::absl::Status", MethodFunction(method),
+               BlockingHandlerParameterTypes(method, names), "override", out);
   }
   out.Outdent(2);
   out.Line("};");

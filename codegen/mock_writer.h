@@ -3,11 +3,12 @@
 #define ANYWIRE_CODEGEN_MOCK_WRITER_H_
 
 #include "codegen/code_writer.h"
+#include "codegen/names.h"
 #include "idl/service_model.h"
 
 namespace anywire::codegen {
 
-void WriteMocks(const idl::Service& service, CodeWriter& out);
+void WriteMocks(const idl::Service& service, const MessageNames& names, CodeWriter& out);
 
 }  // namespace anywire::codegen
 

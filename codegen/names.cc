@@ -64,6 +64,12 @@ constexpr absl::string_view kMemberNames[] = {
     "Async", "AsyncStub", "Bind", "channel_", "service_name",
 };
 
+// Parameters of generated functions.
+constexpr absl::string_view kParameters[] = {
+    "binder", "callback", "channel", "context", "options",
+    "reader", "reply",    "request", "stream",  "writer",
+};
+
 // Names of the top level that are not for users' services.
 constexpr absl::string_view kTopLevelNamespaces[] = {"absl", "anywire", "google", "std", "testing"};
 
@@ -249,6 +255,20 @@ std::string Namespace(absl::string_view package) {
 std::string MessageClass(const idl::TypeName& message) {
   return absl::StrCat(message.package.empty() ? "" : "::", Namespace(message.package),
                       "::", FlatName(message.path));
+}
+
+MessageNames::MessageNames(const idl::File& file, const idl::Service& service)
+    : package_(file.package) {
+  hidden_.insert(std::begin(kServiceMembers), std::end(kServiceMembers));
+  hidden_.insert(std::begin(kMemberNames), std::end(kMemberNames));
+  hidden_.insert(std::begin(kParameters), std::end(kParameters));
+  for (const idl::Method& method : service.methods) hidden_.insert(MethodFunction(method));
+}
+
+std::string MessageNames::Class(const idl::TypeName& message) const {
+  const std::string flat = FlatName(message.path);
+  if (message.package == package_ && hidden_.count(flat) == 0) return flat;
+  return MessageClass(message);
 }
 
 std::string ServiceClass(const idl::Service& service) {

@@ -2,6 +2,7 @@
 #ifndef ANYWIRE_CODEGEN_NAMES_H_
 #define ANYWIRE_CODEGEN_NAMES_H_
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,18 @@ std::string IncludeGuard(absl::string_view path);
 std::string Namespace(absl::string_view package);
 // protobuf's class for a message, from the top: "::foo::bar::Outer_Inner".
 std::string MessageClass(const idl::TypeName& message);
+
+// How the code of one service writes the classes of messages: without the namespace when they are
+// of the service's own package and no member or parameter hides them.
+class MessageNames {
+ public:
+  MessageNames(const idl::File& file, const idl::Service& service);
+  std::string Class(const idl::TypeName& message) const;
+
+ private:
+  const std::string package_;
+  std::set<std::string> hidden_;
+};
 
 // The class of a service. The schema's name, with a "_" behind it if that is a word of C++ or a
 // member of the class.

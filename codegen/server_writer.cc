@@ -1,7 +1,5 @@
 #include "codegen/server_writer.h"
 
-#include "codegen/names.h"
-
 namespace anywire::codegen {
 namespace {
 
@@ -23,9 +21,10 @@ constexpr Form kCoroutine = {"Service", "::anywire::Task<::absl::Status>", "::an
 constexpr Form kBlocking = {"BlockingService", "::absl::Status", "::anywire::BlockingServer",
                             "::anywire::generated::Unimplemented"};
 
-std::vector<Parameter> HandlerParameters(const idl::Method& method, const Form& form) {
-  const std::string request = MessageClass(method.request);
-  const std::string reply = MessageClass(method.reply);
+std::vector<Parameter> HandlerParameters(const idl::Method& method, const MessageNames& names,
+                                         const Form& form) {
+  const std::string request = names.Class(method.request);
+  const std::string reply = names.Class(method.reply);
   const Parameter context = {"::anywire::ServerContext&", "context"};
   const Parameter one_request = {absl::StrCat("const ", request, "&"), "request"};
   const Parameter one_reply = {absl::StrCat(reply, "*"), "reply"};
@@ -48,14 +47,14 @@ std::vector<Parameter> HandlerParameters(const idl::Method& method, const Form& 
   return {};
 }
 
-void DeclareForm(const idl::Service& service, const Form& form, bool with_comments,
-                 CodeWriter& out) {
+void DeclareForm(const idl::Service& service, const MessageNames& names, const Form& form,
+                 bool with_comments, CodeWriter& out) {
   out.Line("class ", form.class_name, " : public ::anywire::Service {");
   out.Line(" public:");
   out.Indent(2);
   for (const idl::Method& method : service.methods) {
     std::vector<std::string> parameters;
-    for (const Parameter& parameter : HandlerParameters(method, form)) {
+    for (const Parameter& parameter : HandlerParameters(method, names, form)) {
       parameters.push_back(absl::StrCat(parameter.type, " ", parameter.name));
     }
     if (with_comments) out.Comment(method.comment);
@@ -69,12 +68,13 @@ void DeclareForm(const idl::Service& service, const Form& form, bool with_commen
   out.Line("};");
 }
 
-void DefineForm(const idl::Service& service, const Form& form, CodeWriter& out) {
+void DefineForm(const idl::Service& service, const MessageNames& names, const Form& form,
+                CodeWriter& out) {
   const std::string scope = absl::StrCat(ServiceClass(service), "::", form.class_name);
   for (size_t i = 0; i < service.methods.size(); ++i) {
     const idl::Method& method = service.methods[i];
     std::vector<std::string> parameters;
-    for (const Parameter& parameter : HandlerParameters(method, form)) {
+    for (const Parameter& parameter : HandlerParameters(method, names, form)) {
       parameters.push_back(absl::StrCat(parameter.type, " /*", parameter.name, "*/"));
     }
     out.Call(absl::StrCat(form.result, " ", scope, "::", MethodFunction(method)), parameters, " {");
@@ -93,28 +93,29 @@ void DefineForm(const idl::Service& service, const Form& form, CodeWriter& out) 
 
 }  // namespace
 
-std::vector<std::string> BlockingHandlerParameterTypes(const idl::Method& method) {
+std::vector<std::string> BlockingHandlerParameterTypes(const idl::Method& method,
+                                                       const MessageNames& names) {
   std::vector<std::string> types;
-  for (const Parameter& parameter : HandlerParameters(method, kBlocking))
+  for (const Parameter& parameter : HandlerParameters(method, names, kBlocking))
     types.push_back(parameter.type);
   return types;
 }
 
-void DeclareServer(const idl::Service& service, CodeWriter& out) {
+void DeclareServer(const idl::Service& service, const MessageNames& names, CodeWriter& out) {
   out.Line(
-      "// To be derived from by servers. Handlers are coroutines, which run on the connection's "
-      "thread and do not");
-  out.Line("// and do not block; those that are not overridden answer UNIMPLEMENTED.");
-  DeclareForm(service, kCoroutine, /*with_comments=*/true, out);
+      "// To be derived from by servers. Handlers are coroutines that run on the connection's "
+      "thread");
+  out.Line("// and do not block. Methods that are not overridden answer UNIMPLEMENTED.");
+  DeclareForm(service, names, kCoroutine, /*with_comments=*/true, out);
   out.Line();
   out.Line("// The same with ordinary functions, which run on a pool of threads and may block.");
-  DeclareForm(service, kBlocking, /*with_comments=*/false, out);
+  DeclareForm(service, names, kBlocking, /*with_comments=*/false, out);
 }
 
-void DefineServer(const idl::Service& service, CodeWriter& out) {
-  DefineForm(service, kCoroutine, out);
+void DefineServer(const idl::Service& service, const MessageNames& names, CodeWriter& out) {
+  DefineForm(service, names, kCoroutine, out);
   out.Line();
-  DefineForm(service, kBlocking, out);
+  DefineForm(service, names, kBlocking, out);
 }
 
 }  // namespace anywire::codegen
