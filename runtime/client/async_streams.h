@@ -35,6 +35,8 @@ class [[nodiscard]] UnaryCall final {
       : channel_(&channel), method_(&method), request_(&request), options_(std::move(options)) {}
   UnaryCall(const Channel& channel, const Method& method, Request&& request, CallOptions options)
       : channel_(&channel), method_(&method), kept_request_(std::move(request)), options_(std::move(options)) {}
+  UnaryCall(UnaryCall&&) = default;
+  UnaryCall& operator=(UnaryCall&&) = default;
 
   class Awaiter final : private internal::AwaitedOperation {
    public:

@@ -83,10 +83,12 @@ void ClientWatchers::OnFinish(absl::Status& status, const Metadata& trailing) {
   watchers.clear();
 }
 
-Instant CallDeadline(const CallOptions& options, absl::Duration default_timeout) {
+Instant CallDeadline(const CallOptions& options, const Method& method,
+                     absl::Duration call_timeout) {
   Instant deadline = Instant::max();
-  const absl::Duration timeout =
-      options.timeout == absl::InfiniteDuration() ? default_timeout : options.timeout;
+  absl::Duration timeout = options.timeout;
+  if (timeout == absl::InfiniteDuration()) timeout = method.default_timeout();
+  if (timeout == absl::InfiniteDuration()) timeout = call_timeout;
   if (timeout != absl::InfiniteDuration()) deadline = After(timeout);
   const CallScope* const scope = CurrentCallScope();
   if (options.inherit && scope != nullptr) deadline = std::min(deadline, scope->deadline);

@@ -51,7 +51,9 @@ class ClientWatchers {
 };
 
 // When a call with these options, made here and now, must be over.
-protocol::Instant CallDeadline(const CallOptions& options, absl::Duration default_timeout);
+// `call_timeout` is the configuration's, for calls and methods that say nothing.
+protocol::Instant CallDeadline(const CallOptions& options, const Method& method,
+                               absl::Duration call_timeout);
 
 // The options' own token; else one without a source.
 CancellationToken OwnCancellation(const CallOptions& options);

@@ -29,7 +29,7 @@ StreamCall::StreamCall(std::shared_ptr<Connector> connector, const ClientInterce
     : connector_(std::move(connector)),
       method_(method),
       received_(options.received),
-      deadline_(CallDeadline(options, connector_->options().call_timeout)),
+      deadline_(CallDeadline(options, method, connector_->options().call_timeout)),
       watchers_(interceptors, method, connector_->target()),
       metadata_(options.metadata != nullptr ? *options.metadata : Metadata()) {}
 

@@ -140,7 +140,7 @@ class BlockingUnaryCall final : public UnaryCall {
     if (absl::Status status = PrepareMetadata(watchers_, options, &own, &metadata); !status.ok()) {
       return Conclude(std::move(status), {});
     }
-    const Instant deadline = CallDeadline(options, connector_.options().call_timeout);
+    const Instant deadline = CallDeadline(options, method_, connector_.options().call_timeout);
     const CancellationToken own_token = OwnCancellation(options);
     const CancellationToken inherited = InheritedCancellation(options);
     const protocol::Payload payload = MakePayload(request);
@@ -187,7 +187,7 @@ class AsyncUnaryCall final : public UnaryCall, private ConnectWaiter {
         connector_owner_(std::move(connector)),
         result_(result),
         done_(done),
-        deadline_(CallDeadline(options, connector_.options().call_timeout)) {}
+        deadline_(CallDeadline(options, method, connector_.options().call_timeout)) {}
 
   void Start(const MessageLite& request, const CallOptions& options) {
     const Metadata* metadata;
