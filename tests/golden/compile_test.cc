@@ -30,6 +30,14 @@
 #include "tests/golden/cases/shapes.anywire.mock.h"
 
 namespace anywire {
+
+// What the functions are called on, and with; never defined.
+struct Given {
+  static const ::golden::shapes::Shapes::Stub stub;
+  static const ::golden::shapes::Shapes::Stub::AsyncStub async_stub;
+  static const ::golden::shapes::Request request;
+};
+
 namespace {
 
 using ::golden::shapes::Empty;
@@ -42,38 +50,35 @@ using ::golden::shapes::Shapes;
 using ::testing::_;
 using ::testing::Return;
 
-template <typename Expected, typename Expression>
-constexpr bool kIs = std::is_same_v<Expected, Expression>;
-
-// What calls a stub's function with these arguments gives.
-const Shapes::Stub& stub();
-const Shapes::Stub::AsyncStub& async_stub();
-const Request& request();
-Request temporary_request();
-CallOptions options();
+template <typename Actual, typename Expected>
+constexpr bool kIs = std::is_same_v<Actual, Expected>;
 
 // Blocking.
-static_assert(kIs<decltype(stub().Unary(request())), absl::StatusOr<Reply>>);
+static_assert(kIs<decltype(Given::stub.Unary(Given::request)), absl::StatusOr<Reply>>);
+static_assert(kIs<decltype(Given::stub.Unary(Given::request, {.timeout = absl::Seconds(1)})),
+                  absl::StatusOr<Reply>>);
 static_assert(
-    kIs<decltype(stub().Unary(request(), {.timeout = absl::Seconds(1)})), absl::StatusOr<Reply>>);
-static_assert(kIs<decltype(stub().ServerStreaming(request(), options())), ClientReader<Reply>>);
-static_assert(kIs<decltype(stub().ClientStreaming()), ClientWriter<Request_Part, Reply>>);
-static_assert(kIs<decltype(stub().BothWays(options())), ClientReaderWriter<Request, Reply>>);
+    kIs<decltype(Given::stub.ServerStreaming(Given::request, CallOptions())), ClientReader<Reply>>);
+static_assert(kIs<decltype(Given::stub.ClientStreaming()), ClientWriter<Request_Part, Reply>>);
+static_assert(
+    kIs<decltype(Given::stub.BothWays(CallOptions())), ClientReaderWriter<Request, Reply>>);
 
 // For coroutines and callbacks.
-static_assert(kIs<decltype(stub().Async()), Shapes::Stub::AsyncStub>);
-static_assert(kIs<decltype(async_stub().Unary(request())), UnaryCall<Request, Reply>>);
+static_assert(kIs<decltype(Given::stub.Async()), Shapes::Stub::AsyncStub>);
+static_assert(kIs<decltype(Given::async_stub.Unary(Given::request)), UnaryCall<Request, Reply>>);
 static_assert(
-    kIs<decltype(async_stub().Unary(temporary_request(), options())), UnaryCall<Request, Reply>>);
-static_assert(kIs<decltype(async_stub().Unary(request(), [](absl::StatusOr<Reply>) {})), void>);
+    kIs<decltype(Given::async_stub.Unary(Request(), CallOptions())), UnaryCall<Request, Reply>>);
 static_assert(
-    kIs<decltype(async_stub().Unary(request(), [](absl::StatusOr<Reply>) {}, {.inherit = false})),
-        void>);
-static_assert(kIs<decltype(async_stub().ServerStreaming(request())), AsyncClientReader<Reply>>);
+    kIs<decltype(Given::async_stub.Unary(Given::request, [](absl::StatusOr<Reply>) {})), void>);
+static_assert(kIs<decltype(Given::async_stub.Unary(Given::request, [](absl::StatusOr<Reply>) {},
+                                                   {.inherit = false})),
+                  void>);
 static_assert(
-    kIs<decltype(async_stub().ClientStreaming()), AsyncClientWriter<Request_Part, Reply>>);
+    kIs<decltype(Given::async_stub.ServerStreaming(Given::request)), AsyncClientReader<Reply>>);
 static_assert(
-    kIs<decltype(async_stub().BothWays(options())), AsyncClientReaderWriter<Request, Reply>>);
+    kIs<decltype(Given::async_stub.ClientStreaming()), AsyncClientWriter<Request_Part, Reply>>);
+static_assert(kIs<decltype(Given::async_stub.BothWays(CallOptions())),
+                  AsyncClientReaderWriter<Request, Reply>>);
 
 // An AsyncStub refers to its stub: a temporary stub gives none.
 template <typename Stub>
