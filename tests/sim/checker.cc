@@ -66,6 +66,7 @@ void Checker::Finished(const Plan& plan, const protocol::Final* final, Instant n
   Check(!truth.client_released, plan, "an end after the release");
   const absl::Status status = final != nullptr ? final->status : absl::OkStatus();
   truth.end = status;
+  ++ends_[status.code()];
   const bool servers_own = truth.finished && status == truth.finish;
   if (status.ok()) {
     Check(servers_own, plan, "OK that the handler did not say");

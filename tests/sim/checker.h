@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,9 @@ class Checker {
   // Everything has come to rest.
   void AtEnd();
   const std::vector<std::string>& failures() const { return failures_; }
+  // How many calls ended with each status code; those that Open refused, and those released before,
+  // are not in it.
+  const std::map<absl::StatusCode, uint64_t>& ends() const { return ends_; }
 
  private:
   struct Truth {
@@ -93,6 +97,7 @@ class Checker {
   const Scenario& scenario_;
   std::vector<Truth> truths_;
   std::vector<std::string> failures_;
+  std::map<absl::StatusCode, uint64_t> ends_;
   bool cut_ = false;
   bool drained_ = false;
 };

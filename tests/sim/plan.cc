@@ -31,25 +31,29 @@ const uint8_t* PoolAt(const MessageSource& source) {
 Duration Micros(uint64_t count) { return std::chrono::microseconds(count); }
 
 size_t RandomSize(Random& random, size_t window, size_t limit) {
-  switch (random.Below(10)) {
-    case 0:
-      return 0;
-    case 1:
-      return random.Below(4);
-    case 2:
-    case 3:
-    case 4:
-    case 5:
-      return random.Below(200);
-    case 6:
-      return random.Below(5000);
-    case 7:  // about a piece, a share, a window
-      return random.Choose<size_t>({1000, 16384, window / 2, window}) - 70 + random.Below(140);
-    case 8:
-      return std::min(limit, window + random.Below(3 * window));
-    default:  // about the largest
-      return std::min(limit - std::min<size_t>(limit, 2) + random.Below(4), kLargestMessage);
-  }
+  if (random.OneIn(200)) return limit + random.Between(1, 3);
+  const auto any = [&random, window] {
+    switch (random.Below(10)) {
+      case 0:
+        return uint64_t{0};
+      case 1:
+        return random.Below(4);
+      case 2:
+      case 3:
+      case 4:
+        return random.Below(200);
+      case 5:
+      case 6:
+        return random.Below(5000);
+      case 7:  // about a piece, a share, a window
+        return random.Choose<uint64_t>({1000, 16384, window / 2, window}) - 70 + random.Below(140);
+      case 8:
+        return window + random.Below(3 * window);
+      default:
+        return uint64_t{kLargestMessage};
+    }
+  };
+  return std::min<uint64_t>(any(), limit);
 }
 
 Metadata RandomMetadata(Random& random, size_t largest) {
@@ -64,7 +68,7 @@ Metadata RandomMetadata(Random& random, size_t largest) {
 }
 
 absl::Status RandomStatus(Random& random) {
-  if (random.Percent(75)) return absl::OkStatus();
+  if (random.Percent(85)) return absl::OkStatus();
   absl::Status status(static_cast<absl::StatusCode>(random.Between(1, 16)),
                       std::string(random.Choose<size_t>({0, 10, 3000}), 't'));
   if (random.OneIn(3))
@@ -73,7 +77,7 @@ absl::Status RandomStatus(Random& random) {
 }
 
 std::vector<size_t> RandomSizes(Random& random, size_t window, size_t limit) {
-  const size_t count = random.Percent(60) ? 1 : random.Below(random.Choose<uint64_t>({3, 12}));
+  const size_t count = random.Percent(60) ? 1 : random.Below(random.Choose<uint64_t>({3, 12, 40}));
   std::vector<size_t> sizes;
   for (size_t i = 0; i < count; ++i) sizes.push_back(RandomSize(random, window, limit));
   return sizes;
@@ -91,7 +95,7 @@ Plan MakePlan(Random& random, uint32_t number, const Scenario& scenario) {
   plan.number = number;
   plan.open_after = Micros(random.Below(random.Choose<uint64_t>({10, 30000})));
   plan.method = static_cast<uint32_t>(random.Below(6));
-  plan.known_method = !random.OneIn(20);
+  plan.known_method = !random.OneIn(50);
   plan.requests = RandomSizes(random, server.call_window, server.max_receive_message_size);
   plan.by_message = random.Percent(40) && !plan.requests.empty();
   if (plan.by_message) {
@@ -99,7 +103,7 @@ Plan MakePlan(Random& random, uint32_t number, const Scenario& scenario) {
   } else {
     plan.metadata = RandomMetadata(random, 300);
     plan.metadata.Add("plan", absl::StrCat(number));
-    if (random.OneIn(20)) {
+    if (random.OneIn(40)) {
       plan.breaks_metadata_limit = true;
       plan.metadata.Add("big", std::string(server.max_metadata_size, 'x'));
     }
@@ -113,13 +117,13 @@ Plan MakePlan(Random& random, uint32_t number, const Scenario& scenario) {
     plan.deadline = Micros(random.Between(1, random.Choose<uint64_t>({3000, 300000})));
   if (random.OneIn(6))
     plan.cancel_after = Micros(random.Below(random.Choose<uint64_t>({1, 4000, 50000})));
-  if (random.OneIn(15)) plan.release_after = Micros(random.Below(20000));
+  if (random.OneIn(25)) plan.release_after = Micros(random.Below(20000));
   plan.read_pause = RandomPause(random);
-  plan.never_reads = random.OneIn(15);
+  plan.never_reads = random.OneIn(30);
 
   plan.style = random.Choose({Plan::Style::kAfterHalfClose, Plan::Style::kAfterHalfClose,
                               Plan::Style::kAtOnce, Plan::Style::kReplyToEach});
-  if (random.OneIn(20)) plan.style = Plan::Style::kNever;
+  if (random.OneIn(30)) plan.style = Plan::Style::kNever;
   plan.replies = RandomSizes(random, client.call_window, client.max_receive_message_size);
   if (random.OneIn(3)) plan.initial_metadata = RandomMetadata(random, 300);
   if (random.OneIn(3)) plan.trailing_metadata = RandomMetadata(random, 800);
@@ -129,7 +133,7 @@ Plan MakePlan(Random& random, uint32_t number, const Scenario& scenario) {
   plan.release_instead_of_finish = random.OneIn(30);
   plan.server_send_pause = RandomPause(random);
   plan.server_read_pause = RandomPause(random);
-  plan.server_never_reads = random.OneIn(15);
+  plan.server_never_reads = random.OneIn(30);
   // What would wait for ever needs something that ends it.
   const bool may_hang =
       plan.style == Plan::Style::kNever || plan.never_reads || plan.server_never_reads;
@@ -142,11 +146,12 @@ Plan MakePlan(Random& random, uint32_t number, const Scenario& scenario) {
 void MakeLimits(Random& random, protocol::Limits& limits) {
   limits.call_window = random.Choose<size_t>({0, 16 << 10, 20000, 64 << 10});
   limits.call_window = std::max<size_t>(limits.call_window, 16 << 10);
-  limits.max_receive_message_size = random.Choose<size_t>({0, 100, 8000, 40000, 150000});
-  limits.max_send_message_size = random.Choose<size_t>({30000, 1 << 20, 1 << 20, 1 << 20});
+  limits.max_receive_message_size =
+      random.OneIn(20) ? 0 : random.Choose<size_t>({100, 8000, 40000, 150000, 300000});
+  limits.max_send_message_size = random.OneIn(10) ? 30000 : 1 << 20;
   limits.connection_buffer = random.Choose<size_t>({0, 0, 600000, 4 << 20});
   limits.max_concurrent_calls = static_cast<uint32_t>(random.Choose({1, 2, 5, 64, 100}));
-  limits.max_waiting_calls = random.Choose<size_t>({0, 3, 1000, 1000});
+  limits.max_waiting_calls = random.OneIn(10) ? random.Choose<size_t>({0, 3}) : 1000;
   limits.max_methods = random.Choose<size_t>({0, 1, 3, 4096});
   limits.max_metadata_size = random.Choose<size_t>({2000, 4000, 16 << 10});
 }
@@ -171,10 +176,11 @@ Scenario MakeScenario(Random& random) {
   MakeLink(random, scenario.up);
   MakeLink(random, scenario.down);
   const uint32_t calls =
-      static_cast<uint32_t>(random.Between(1, random.Choose<uint64_t>({3, 20, 60})));
+      static_cast<uint32_t>(random.Between(1, random.Choose<uint64_t>({3, 20, 80})));
   for (uint32_t i = 0; i < calls; ++i) scenario.plans.push_back(MakePlan(random, i, scenario));
-  if (random.OneIn(8)) scenario.drain_after = Micros(random.Below(40000));
-  if (random.OneIn(5)) scenario.cut_after = Micros(random.Below(60000));
+  if (random.OneIn(12)) scenario.drain_after = Micros(random.Below(40000));
+  if (random.OneIn(6))
+    scenario.cut_after = Micros(random.Below(random.Choose<uint64_t>({3000, 200000})));
   return scenario;
 }
 

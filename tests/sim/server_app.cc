@@ -138,7 +138,7 @@ void ServerApp::SendReply(Handler& handler) {
   if (result == SendResult::kOver) return;  // the event is on its way
   if (result == SendResult::kTooLarge) {
     checker_.ReplyTooLarge(plan);
-    return FinishWith(handler, absl::ResourceExhaustedError("plan"), nullptr);
+    return FinishWith(handler, absl::ResourceExhaustedError("the reply is too large"), nullptr);
   }
   ++handler.sent;
   checker_.ReplySent(plan);

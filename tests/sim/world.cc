@@ -85,6 +85,7 @@ class World {
     Result result;
     result.failures = checker_.failures();
     result.calls = scenario_.plans.size();
+    result.ends = checker_.ends();
     result.frames = up_.frames() + down_.frames();
     return result;
   }
