@@ -243,9 +243,11 @@ absl::StatusOr<std::unique_ptr<Connection>> BeginStream(EventLoop& loop, UniqueF
     return ErrnoStatus(errno, "fcntl");
   }
   // A new socket has room for it.
-  if (send(fd.get(), kPreface, kPrefaceSize, MSG_NOSIGNAL | MSG_DONTWAIT) !=
-      static_cast<ssize_t>(kPrefaceSize)) {
-    return ErrnoStatus(errno, "sending the preface");
+  for (size_t done = 0; done < kPrefaceSize;) {
+    const ssize_t sent =
+        send(fd.get(), kPreface + done, kPrefaceSize - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno != EINTR) return ErrnoStatus(errno, "sending the preface");
+    if (sent > 0) done += static_cast<size_t>(sent);
   }
   return std::make_unique<StreamConnection>(loop, std::move(fd), std::move(info), options);
 }

@@ -60,12 +60,15 @@ absl::Status Peer::Transmit() {
 }
 
 absl::Status Peer::Send(uint64_t stream, absl::string_view bytes) {
-  while (!TryWrite(stream, bytes)) {
+  for (;;) {
+    const int before = writable_calls();
+    if (TryWrite(stream, bytes)) return Transmit();
     absl::Status status = Transmit();
     if (!status.ok()) return status;
-    if (!WaitForWritable()) return absl::DeadlineExceededError("OnWritable does not come");
+    if (!WaitForWritableCalls(before + 1)) {
+      return absl::DeadlineExceededError("OnWritable does not come");
+    }
   }
-  return Transmit();
 }
 
 absl::Status Peer::Receive(size_t count, std::vector<Frame>& frames) {
@@ -115,12 +118,17 @@ bool Peer::WaitForReadableCalls(int count) {
   return mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::FromChrono(kPatience));
 }
 
-bool Peer::WaitForWritable() {
+int Peer::writable_calls() const {
   absl::MutexLock lock(&mutex_);
-  const bool came =
-      mutex_.AwaitWithTimeout(absl::Condition(&writable_), absl::FromChrono(kPatience));
-  writable_ = false;
-  return came;
+  return writable_calls_;
+}
+
+bool Peer::WaitForWritableCalls(int count) {
+  absl::MutexLock lock(&mutex_);
+  const auto enough = [this, count]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return writable_calls_ >= count;
+  };
+  return mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::FromChrono(kPatience));
 }
 
 void Peer::OnReadable() {
@@ -143,7 +151,7 @@ void Peer::OnWritable() {
   if (on_writable_) on_writable_();
   absl::MutexLock lock(&mutex_);
   --in_writable_;
-  writable_ = true;
+  ++writable_calls_;
 }
 
 }  // namespace anywire::test

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ struct Frame {
   uint64_t stream = 0;
   std::string bytes;
   friend bool operator==(const Frame&, const Frame&) = default;
+  friend std::ostream& operator<<(std::ostream& out, const Frame& frame) {
+    return out << "stream " << frame.stream << ", " << frame.bytes.size() << " bytes";
+  }
 };
 
 // Bytes that can be checked without keeping them: each follows from the stream, the number of the
@@ -45,17 +49,19 @@ class Peer final : private Connection::Events {
   EventLoop& loop() { return loop_; }
   size_t max_frame_size() const { return connection_->info().max_frame_size; }
 
-  // ---- any thread ---------------------------------------------------------------------------------
-  // Writes one frame and publishes it. False: no room.
+  // ---- any thread
+  // --------------------------------------------------------------------------------- Writes one
+  // frame and publishes it. False: no room.
   bool TryWrite(uint64_t stream, absl::string_view bytes) ABSL_LOCKS_EXCLUDED(fill_mutex_);
   // Transmits, or has the thread do it that already does. What is left goes on by OnWritable.
   absl::Status Transmit() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Writes, publishes and transmits one frame, waiting for room as often as it must. UNAVAILABLE and
-  // the like when sending has failed; DEADLINE_EXCEEDED when there was no room for too long.
+  // Writes, publishes and transmits one frame, waiting for room as often as it must. UNAVAILABLE
+  // and the like when sending has failed; DEADLINE_EXCEEDED when there was no room for too long.
   absl::Status Send(uint64_t stream, absl::string_view bytes);
 
-  // ---- one thread at a time -----------------------------------------------------------------------
-  // Receives until there are `count` frames, or the end; what was received is appended.
+  // ---- one thread at a time
+  // ----------------------------------------------------------------------- Receives until there
+  // are `count` frames, or the end; what was received is appended.
   absl::Status Receive(size_t count, std::vector<Frame>& frames);
   // One frame.
   absl::StatusOr<Frame> ReceiveOne();
@@ -68,8 +74,8 @@ class Peer final : private Connection::Events {
   int readable_calls() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Whether there were so many, waiting for them.
   bool WaitForReadableCalls(int count) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Whether OnWritable has come since the last time it was asked, waiting for it.
-  bool WaitForWritable() ABSL_LOCKS_EXCLUDED(mutex_);
+  int writable_calls() const ABSL_LOCKS_EXCLUDED(mutex_);
+  bool WaitForWritableCalls(int count) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Destroys the connection now; nothing but the counters may be used any more.
   void Destroy();
@@ -91,7 +97,7 @@ class Peer final : private Connection::Events {
   int readable_calls_ ABSL_GUARDED_BY(mutex_) = 0;
   bool transmitting_ ABSL_GUARDED_BY(mutex_) = false;
   bool transmit_again_ ABSL_GUARDED_BY(mutex_) = false;
-  bool writable_ ABSL_GUARDED_BY(mutex_) = false;
+  int writable_calls_ ABSL_GUARDED_BY(mutex_) = 0;
   int in_readable_ ABSL_GUARDED_BY(mutex_) = 0;
   int in_writable_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -1,0 +1,23 @@
+// Every transport that comes with anywire, as it is and with its byte streams in pieces.
+#include "anywire/builtin.h"
+#include "tests/conformance/transport/transport_suite.h"
+
+namespace anywire::test {
+namespace {
+
+using ::testing::ValuesIn;
+
+TransportRegistry Builtin() {
+  TransportRegistry registry;
+  RegisterBuiltinTransports(registry);
+  return registry;
+}
+
+INSTANTIATE_TEST_SUITE_P(Builtin, TransportSuite, ValuesIn(EachTransport(&Builtin)), CaseName);
+INSTANTIATE_TEST_SUITE_P(BuiltinBytewise, TransportSuite,
+                         ValuesIn(EachTransportInPieces(&Builtin, 1)), CaseName);
+INSTANTIATE_TEST_SUITE_P(BuiltinInSevens, TransportSuite,
+                         ValuesIn(EachTransportInPieces(&Builtin, 7)), CaseName);
+
+}  // namespace
+}  // namespace anywire::test

@@ -1,0 +1,121 @@
+// A peer that does not read: sending finds an end, and begins again.
+#include <atomic>
+#include <thread>
+
+#include "gmock/gmock.h"
+#include "tests/conformance/transport/transport_suite.h"
+
+namespace anywire::test {
+namespace {
+
+// More than any transport may hold: the system's socket buffers are the largest part.
+constexpr size_t kTooMuch = 256 << 20;
+
+// Sends frames of `size` bytes until there is no room; returns how many. Number i has Content(9,
+// i).
+uint64_t FillUp(Peer& peer, size_t size) {
+  uint64_t frames = 0;
+  while (frames * size < kTooMuch) {
+    if (!peer.TryWrite(9, Content(9, frames, size))) {
+      // What is published may go, and make room.
+      EXPECT_TRUE(peer.Transmit().ok());
+      if (!peer.TryWrite(9, Content(9, frames, size))) break;
+    }
+    ++frames;
+    EXPECT_TRUE(peer.Transmit().ok());
+  }
+  return frames;
+}
+
+TEST_P(TransportSuite, SendingStopsAndGoesOn) {
+  if (in_pieces()) GTEST_SKIP() << "a full buffer is no different in pieces";
+  Pair pair = ConnectPair();
+  const size_t size = std::min<size_t>(pair.client->max_frame_size(), 16 << 10);
+  uint64_t sent = FillUp(*pair.client, size);
+  EXPECT_GE(sent, 1u);
+  ASSERT_LT(sent * size, kTooMuch) << "nothing limits what waits";
+  constexpr uint64_t kMore = 200;
+  std::thread sender([&pair, &sent, size] {
+    for (uint64_t i = 0; i < kMore; ++i) {
+      absl::Status status = pair.client->Send(9, Content(9, sent + i, size));
+      ASSERT_TRUE(status.ok()) << status;
+    }
+  });
+  std::vector<Frame> received;
+  absl::Status status = pair.server->Receive(sent + kMore, received);
+  sender.join();
+  ASSERT_TRUE(status.ok()) << status;
+  for (uint64_t i = 0; i < sent + kMore; ++i)
+    ASSERT_EQ(Content(9, i, size), received[i].bytes) << i;
+}
+
+// Refused with nobody sending again: OnWritable alone carries on, once the peer reads.
+TEST_P(TransportSuite, WritableComesWhenThePeerReads) {
+  if (in_pieces()) GTEST_SKIP() << "a full buffer is no different in pieces";
+  Pair pair = ConnectPair();
+  for (int round = 0; round < 3; ++round) {
+    const size_t size = std::min<size_t>(pair.client->max_frame_size(), 16 << 10);
+    const int before = pair.client->writable_calls();
+    const uint64_t sent = FillUp(*pair.client, size);
+    std::vector<Frame> received;
+    absl::Status status = pair.server->Receive(sent, received);
+    ASSERT_TRUE(status.ok()) << status << " after " << received.size() << " of " << sent;
+    EXPECT_TRUE(pair.client->WaitForWritableCalls(before + 1));
+    EXPECT_TRUE(pair.client->TryWrite(9, "room again"));
+    ASSERT_TRUE(pair.client->Transmit().ok());
+    EXPECT_EQ("room again", pair.server->ReceiveOne().value_or(Frame{}).bytes);
+  }
+}
+
+TEST_P(TransportSuite, LargestFrameFitsWhenNothingWaits) {
+  Pair pair = ConnectPair();
+  const size_t max = in_pieces() ? 2000 : pair.client->max_frame_size();
+  for (uint64_t i = 0; i < 20; ++i) {
+    ASSERT_TRUE(pair.client->TryWrite(1, Content(1, i, max)));
+    ASSERT_TRUE(pair.client->Transmit().ok());
+    EXPECT_EQ(Content(1, i, max), pair.server->ReceiveOne().value_or(Frame{}).bytes);
+  }
+}
+
+// One direction that is full does not stop the other.
+TEST_P(TransportSuite, DirectionsAreIndependent) {
+  if (in_pieces()) GTEST_SKIP() << "a full buffer is no different in pieces";
+  Pair pair = ConnectPair();
+  const uint64_t sent = FillUp(*pair.client, 1000);
+  for (uint64_t i = 0; i < 100; ++i) {
+    ASSERT_TRUE(pair.server->Send(2, Content(2, i, 500)).ok());
+    EXPECT_EQ((Frame{2, Content(2, i, 500)}), pair.client->ReceiveOne().value_or(Frame{}));
+  }
+  std::vector<Frame> received;
+  EXPECT_TRUE(pair.server->Receive(sent, received).ok());
+}
+
+TEST_P(TransportSuite, RefusedSenderHearsOfTheEnd) {
+  if (in_pieces()) GTEST_SKIP() << "a full buffer is no different in pieces";
+  for (bool by_peer : {true, false}) {
+    Pair pair = ConnectPair();
+    FillUp(*pair.client, 1000);
+    std::thread ender(
+        [&pair, by_peer] { (by_peer ? pair.server : pair.client)->connection().Abort(); });
+    // Goes on until sending fails; it never blocks for good.
+    absl::Status status;
+    while (status.ok()) status = pair.client->Send(9, "more");
+    EXPECT_EQ(absl::StatusCode::kUnavailable, status.code()) << status;
+    ender.join();
+  }
+}
+
+// What has failed takes frames without end and without growing: they go nowhere.
+TEST_P(TransportSuite, FailedSendingTakesFrames) {
+  Pair pair = ConnectPair();
+  pair.client->connection().Abort();
+  const size_t size = std::min<size_t>(pair.client->max_frame_size(), 16 << 10);
+  for (int i = 0; i < 200; ++i) {
+    pair.client->TryWrite(1, Content(1, i, size));
+    EXPECT_EQ(absl::StatusCode::kUnavailable, pair.client->connection().Transmit().code());
+  }
+  EXPECT_TRUE(pair.client->TryWrite(1, "x"));
+}
+
+}  // namespace
+}  // namespace anywire::test
