@@ -37,6 +37,10 @@
 
 namespace anywire {
 
+namespace test {
+class EndpointPeek;
+}
+
 // The upper half of a call: the machine's tag.
 class CallSink {
  public:
@@ -60,6 +64,7 @@ class BlockingOperation final : public Operation {
 
  private:
   friend class Endpoint;
+  friend class test::EndpointPeek;
   // Parked: its thread sleeps on state_. Promoted: it has been woken to take the reader's role.
   enum State : uint32_t { kPending, kParked, kPromoted, kDone };
   bool done() const { return state_.load(std::memory_order_acquire) == kDone; }
@@ -137,6 +142,7 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   bool retired() const { return retired_.load(std::memory_order_relaxed); }
 
  private:
+  friend class test::EndpointPeek;
   using Instant = protocol::Instant;
 
   // Who receives.
