@@ -271,6 +271,7 @@ TEST(LoadConfigTest, NotAFile) {
             absl::InvalidArgumentError(
                 absl::StrCat(directory, ": it is a directory, not a file", kAllowedFile)));
   const std::string pipe = testing::TempDir() + "/pipe";
+  unlink(pipe.c_str());
   ASSERT_EQ(mkfifo(pipe.c_str(), 0666), 0);
   EXPECT_EQ(LoadConfig(pipe).status(), absl::InvalidArgumentError(absl::StrCat(
                                            pipe, ": it is a pipe, not a file", kAllowedFile)));
