@@ -46,16 +46,17 @@ absl::Status Peer::Transmit() {
     if (transmitting_) return absl::OkStatus();
     transmitting_ = true;
   }
-  absl::Status status;
   for (;;) {
     {
       absl::MutexLock lock(&mutex_);
-      if (!std::exchange(transmit_again_, false) || !status.ok()) {
+      if (!std::exchange(transmit_again_, false) || !send_status_.ok()) {
         transmitting_ = false;
-        return status;
+        return send_status_;
       }
     }
-    status = connection_->Transmit();
+    absl::Status status = connection_->Transmit();
+    absl::MutexLock lock(&mutex_);
+    send_status_ = std::move(status);
   }
 }
 
@@ -66,6 +67,8 @@ absl::Status Peer::Send(uint64_t stream, absl::string_view bytes) {
     absl::Status status = Transmit();
     if (!status.ok()) return status;
     if (!WaitForWritableCalls(before + 1)) {
+      absl::MutexLock lock(&mutex_);
+      if (!send_status_.ok()) return send_status_;
       return absl::DeadlineExceededError("OnWritable does not come");
     }
   }
@@ -125,10 +128,12 @@ int Peer::writable_calls() const {
 
 bool Peer::WaitForWritableCalls(int count) {
   absl::MutexLock lock(&mutex_);
-  const auto enough = [this, count]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return writable_calls_ >= count;
+  // Sending may have failed in the hands of another thread, which then was the one to hear of it.
+  const auto settled = [this, count]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return writable_calls_ >= count || !send_status_.ok();
   };
-  return mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::FromChrono(kPatience));
+  mutex_.AwaitWithTimeout(absl::Condition(&settled), absl::FromChrono(kPatience));
+  return writable_calls_ >= count;
 }
 
 void Peer::OnReadable() {

@@ -96,6 +96,7 @@ class Peer final : private Connection::Events {
   mutable absl::Mutex mutex_;
   int readable_calls_ ABSL_GUARDED_BY(mutex_) = 0;
   bool transmitting_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status send_status_ ABSL_GUARDED_BY(mutex_);
   bool transmit_again_ ABSL_GUARDED_BY(mutex_) = false;
   int writable_calls_ ABSL_GUARDED_BY(mutex_) = 0;
   int in_readable_ ABSL_GUARDED_BY(mutex_) = 0;
