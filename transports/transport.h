@@ -170,7 +170,8 @@ class Transport {
   virtual absl::string_view scheme() const = 0;
 
   // Whether `address` (the part after "scheme:" and, where there is one, "//") is well formed; no
-  // I/O. The error says what is wrong and what is allowed.
+  // I/O. The error reads "what is wrong; allowed: what is right": users of the configuration see it
+  // behind the place in their file and the URI.
   virtual absl::Status CheckAddress(absl::string_view address) const = 0;
 
   // Connects. The connection uses `loop` for its readiness; call on that loop's thread. The caller

@@ -125,10 +125,11 @@ void InprocTransport::Backlog::Tell() {
 }
 
 absl::Status InprocTransport::CheckAddress(absl::string_view address) const {
-  if (address.empty()) return absl::InvalidArgumentError("the name is missing: write inproc:name");
+  if (address.empty())
+    return absl::InvalidArgumentError("the name is missing; allowed: inproc:name");
   if (address.size() > kMaxNameLength) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the name has ", address.size(), " bytes; ", kMaxNameLength, " are allowed"));
+        absl::StrCat("the name has ", address.size(), " bytes; allowed: at most ", kMaxNameLength));
   }
   return absl::OkStatus();
 }

@@ -12,7 +12,6 @@
 #include <memory>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 namespace anywire {
@@ -25,10 +24,9 @@ const sockaddr_in6& V6(const SocketAddress& address) {
   return reinterpret_cast<const sockaddr_in6&>(address.storage);
 }
 
-absl::Status BadAddress(absl::string_view text, absl::string_view why) {
+absl::Status BadAddress(absl::string_view why) {
   return absl::InvalidArgumentError(
-      absl::StrCat("\"", absl::CHexEscape(text), "\": ", why,
-                   "; write host:port, 192.0.2.1:port or [2001:db8::1]:port"));
+      absl::StrCat(why, "; allowed: host:port, 192.0.2.1:port or [2001:db8::1]:port"));
 }
 
 // Digits alone: no sign, no spaces, no service names.
@@ -53,27 +51,27 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
   const size_t colon = text.rfind(':');
   const size_t bracket = text.rfind(']');
   if (colon == absl::string_view::npos || (bracket != absl::string_view::npos && colon < bracket)) {
-    return BadAddress(text, "the port is missing");
+    return BadAddress("the port is missing");
   }
   HostPort result;
   if (!ParsePort(text.substr(colon + 1), &result.port)) {
-    return BadAddress(text, "the port is no number from 0 to 65535");
+    return BadAddress("the port is not a number from 0 to 65535");
   }
   absl::string_view host = text.substr(0, colon);
   if (host.empty()) {
-    return BadAddress(text, "the host is missing (0.0.0.0 or [::] for every address of this one)");
+    return BadAddress("the host is missing (0.0.0.0 or [::] for every address of this one)");
   }
   if (host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);
     const std::string number(host.substr(0, host.find('%')));
     in6_addr unused;
     if (inet_pton(AF_INET6, number.c_str(), &unused) != 1) {
-      return BadAddress(text, "there is no IPv6 address between the brackets");
+      return BadAddress("there is no IPv6 address between the brackets");
     }
   } else if (host.find(':') != absl::string_view::npos) {
-    return BadAddress(text, "an IPv6 address stands in brackets");
+    return BadAddress("an IPv6 address without brackets");
   } else if (host.size() > 253 || !std::all_of(host.begin(), host.end(), IsHostCharacter)) {
-    return BadAddress(text, "this is no host name");
+    return BadAddress("the host is not a name or an address");
   }
   result.host = std::string(host);
   return result;

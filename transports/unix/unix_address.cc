@@ -18,22 +18,25 @@ absl::Status CheckUnixAddress(UnixNamespace name_space, absl::string_view addres
   const bool is_path = name_space == UnixNamespace::kPath;
   const absl::string_view kind = is_path ? "path" : "name";
   if (address.empty()) {
-    return absl::InvalidArgumentError(is_path ? "the path is missing: write unix:///absolute/path"
-                                              : "the name is missing: write unix-abstract:name");
+    return absl::InvalidArgumentError(is_path
+                                          ? "the path is missing; allowed: unix:///absolute/path"
+                                          : "the name is missing; allowed: unix-abstract:name");
   }
   if (address.find('\0') != absl::string_view::npos) {
-    return absl::InvalidArgumentError(absl::StrCat("a ", kind, " has no NUL bytes"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a NUL byte in the ", kind, "; allowed: all other bytes"));
   }
   if (is_path && address.front() != '/') {
-    return absl::InvalidArgumentError(absl::StrCat("the path \"", absl::CHexEscape(address),
-                                                   "\" is relative: write unix:///absolute/path"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the path \"", absl::CHexEscape(address),
+                     "\" is relative; allowed: unix:///absolute/path"));
   }
   if (is_path && address.back() == '/') {
-    return absl::InvalidArgumentError("the path names a folder, not a socket");
+    return absl::InvalidArgumentError("the path names a folder; allowed: the path of a socket");
   }
   if (address.size() > kMaxLength) {
     return absl::InvalidArgumentError(absl::StrCat("the ", kind, " has ", address.size(),
-                                                   " bytes; the system allows ", kMaxLength));
+                                                   " bytes; allowed: at most ", kMaxLength));
   }
   return absl::OkStatus();
 }
