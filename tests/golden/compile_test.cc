@@ -17,6 +17,7 @@
 #include "tests/golden/cases/keywords.anywire.mock.h"
 #include "tests/golden/cases/large.anywire.h"
 #include "tests/golden/cases/large.anywire.mock.h"
+#include "tests/golden/cases/lite.anywire.h"
 #include "tests/golden/cases/long_names.anywire.h"
 #include "tests/golden/cases/long_names.anywire.mock.h"
 #include "tests/golden/cases/namespaces.anywire.h"
@@ -127,6 +128,12 @@ static_assert(kIs<decltype(&Shapes::BlockingService::BothWays),
 static_assert(std::is_base_of_v<Service, Shapes::Service> &&
               std::is_base_of_v<Service, Shapes::BlockingService>);
 static_assert(Shapes::service_full_name() == "golden.shapes.Shapes");
+
+// Messages without reflection.
+static_assert(!std::is_base_of_v<::google::protobuf::Message, ::golden::lite::Request>);
+static_assert(kIs<decltype(std::declval<::golden::lite::Lite::Stub>().Ask(
+                      std::declval<::golden::lite::Request>())),
+                  absl::StatusOr<::golden::lite::Request>>);
 
 // Types from everywhere.
 namespace deep = ::golden::imports::deep::er;

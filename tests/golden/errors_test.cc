@@ -1,5 +1,6 @@
 // What protoc says, word for word, of what no code can be generated for: file, line and column
 // first.
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct ErrorCase {
   std::string expected;
   std::string parameter = "";
 };
+
+void PrintTo(const ErrorCase& error_case, std::ostream* out) { *out << error_case.name; }
 
 // Every problem is reported, a line each.
 const ErrorCase kCases[] = {
@@ -205,6 +208,19 @@ TEST(Errors, OfSeveralFilesAreAllReported) {
   EXPECT_THAT(result.output, HasSubstr("one.proto:1:20: package \"std\""));
   EXPECT_THAT(result.output, HasSubstr("two.proto:1:20: package \"absl\""));
   EXPECT_THAT(scratch.ReadAll("out"), IsEmpty());
+}
+
+// A set of descriptors may come without its source: then there is no line to name.
+TEST(Errors, OfASchemaWithoutSourceNameTheFile) {
+  Scratch scratch;
+  scratch.Write("elsewhere/bad.proto", "syntax = \"proto3\"; package std; service S {}");
+  ASSERT_EQ(
+      scratch.Run("/usr/bin/protoc -Ielsewhere --descriptor_set_out=bad.pb bad.proto").exit_code,
+      0);
+  const CommandResult result = scratch.Protoc("", {"--descriptor_set_in=bad.pb", "bad.proto"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.output,
+              HasSubstr("bad.proto: package \"std\" is a C++ namespace that belongs to others"));
 }
 
 TEST(Errors, AServiceMayBeNamedLikeATypeOfAnotherPackage) {

@@ -4,6 +4,7 @@ PLAIN = [
     "comments",
     "deprecated",
     "imports",
+    "lite",
     "namespaces",
     "no_package",
     "odd-file.name",
