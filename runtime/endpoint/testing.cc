@@ -19,13 +19,14 @@ void ConnectionScript::BlockAfter(size_t frames) {
 }
 
 void ConnectionScript::Unblock() {
+  ScriptedConnection* connection;
   {
     absl::MutexLock lock(&mutex_);
     allowed_ = SIZE_MAX;
     blocked_ = refused_ = false;
-    if (connection_ == nullptr) return;
+    connection = connection_;
   }
-  connection_->events_->OnWritable();
+  if (connection != nullptr) connection->events_->OnWritable();
 }
 
 void ConnectionScript::SetRoom(size_t frames) {
