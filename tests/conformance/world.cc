@@ -83,6 +83,7 @@ World::~World() {
   probe_.release.Open();
   channel_.reset();
   StopServer();
+  faults_.Stop();
 }
 
 std::string World::ConfigText(const Setting& setting) const {

@@ -9,13 +9,15 @@ namespace anywire::test {
 
 FaultControl::Core::Core(FaultPlan plan) : plan_(plan), thread_([this] { RunThread(); }) {}
 
-FaultControl::Core::~Core() {
+FaultControl::Core::~Core() { Stop(); }
+
+void FaultControl::Core::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     ending_ = true;
     changed_.Signal();
   }
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void FaultControl::Core::Add(std::shared_ptr<FaultLink> link) {
@@ -128,6 +130,7 @@ void FaultControl::CutAll() { core_->CutAll(); }
 void FaultControl::CutAfterFrames(uint64_t frames) { core_->CutAfterFrames(frames); }
 void FaultControl::Stall(bool on) { core_->Stall(on); }
 void FaultControl::HoldConnects(bool on) { core_->HoldConnects(on); }
+void FaultControl::Stop() { core_->Stop(); }
 uint64_t FaultControl::frames() const { return core_->frames(); }
 uint64_t FaultControl::connections() const { return core_->connections(); }
 

@@ -82,6 +82,7 @@ class FaultControl::Core {
   void CutAfterFrames(uint64_t frames) ABSL_LOCKS_EXCLUDED(mutex_);
   void Stall(bool on) ABSL_LOCKS_EXCLUDED(mutex_);
   void HoldConnects(bool on) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t frames() const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t connections() const ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -78,7 +78,8 @@ class FaultConnection final : public Connection, private Connection::Events, pri
     if (!filled_.empty() && published_.empty()) travel_at_ = Clock::now() + RandomDelay();
     for (Frame& frame : filled_) published_.push_back(std::move(frame));
     filled_.clear();
-    return !published_.empty() || cut_;
+    // The inner connection may hold bytes that it could not send: it says so.
+    return inner_->Publish() || !published_.empty() || cut_;
   }
 
   absl::Status Transmit() override {
@@ -95,7 +96,10 @@ class FaultConnection final : public Connection, private Connection::Events, pri
     // One at a time by contract, so nobody else takes from published_ meanwhile.
     while (!last && MoveOne(last)) {
     }
-    inner_->Publish();
+    {
+      absl::MutexLock lock(&mutex_);
+      inner_->Publish();
+    }
     absl::Status status = inner_->Transmit();
     if (last) {
       Cut();

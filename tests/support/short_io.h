@@ -14,7 +14,8 @@ namespace anywire::test {
 
 class ShortIo {
  public:
-  // At most `piece` bytes a call. One object at a time in a process.
+  // At most `piece` bytes a call, but for every sixteenth of those that it shortens: that moves up
+  // to 4 KiB, or large messages would take minutes. One object at a time in a process.
   explicit ShortIo(size_t piece);
   ~ShortIo();
   ShortIo(const ShortIo&) = delete;
