@@ -1,0 +1,188 @@
+#include "transports/stream/frame_output.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "transports/stream/framing.h"
+
+namespace anywire {
+namespace {
+
+constexpr size_t kMaxUnsent = 256 << 10;
+
+bool Write(FrameOutput& output, uint64_t stream, size_t size, uint8_t fill) {
+  const absl::Span<uint8_t> room = output.NewFrame(stream, size);
+  if (room.data() == nullptr) return false;
+  std::memset(room.data(), fill, room.size());
+  return true;
+}
+
+// Takes up to `limit` bytes of what is gathered, as a socket with so much room would.
+std::string Send(FrameOutput& output, size_t limit = SIZE_MAX, bool blocked = false) {
+  iovec pieces[FrameOutput::kMaxPieces];
+  const size_t count = output.Gather(pieces);
+  std::string sent;
+  for (size_t i = 0; i < count && sent.size() < limit; ++i) {
+    sent.append(static_cast<const char*>(pieces[i].iov_base),
+                std::min(pieces[i].iov_len, limit - sent.size()));
+  }
+  if (count != 0) output.Consume(sent.size(), blocked);
+  return sent;
+}
+
+std::string SendAll(FrameOutput& output) {
+  std::string all;
+  for (std::string more = Send(output); !more.empty(); more = Send(output)) all += more;
+  return all;
+}
+
+TEST(FrameOutputTest, OnlyWhatIsPublishedIsSent) {
+  FrameOutput output(kMaxFrameSize, kMaxUnsent);
+  EXPECT_FALSE(output.Publish());
+  EXPECT_EQ("", Send(output));
+  ASSERT_TRUE(Write(output, 1, 2, 'a'));
+  EXPECT_EQ("", Send(output));
+  EXPECT_TRUE(output.Publish());
+  ASSERT_TRUE(Write(output, 2, 1, 'b'));
+  EXPECT_EQ(std::string("\x02\x01"
+                        "aa"),
+            Send(output));
+  EXPECT_EQ("", Send(output));
+  EXPECT_TRUE(output.Publish());
+  EXPECT_EQ(std::string("\x01\x02"
+                        "b"),
+            Send(output));
+  EXPECT_FALSE(output.Publish());
+}
+
+TEST(FrameOutputTest, PartsOfFramesAreSentInOrder) {
+  FrameOutput output(kMaxFrameSize, kMaxUnsent);
+  std::string expected, sent;
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(Write(output, 1, 1 + i * 13, static_cast<uint8_t>(i)));
+    uint8_t header[kMaxFrameHeaderSize];
+    expected.append(reinterpret_cast<char*>(header),
+                    WriteFrameHeader(1, 1 + i * 13, header) - header);
+    expected.append(1 + i * 13, static_cast<char>(i));
+    output.Publish();
+    sent += Send(output, 1 + i * 7);
+  }
+  sent += SendAll(output);
+  EXPECT_EQ(expected, sent);
+}
+
+TEST(FrameOutputTest, SmallFramesUseTheSameMemoryAgain) {
+  FrameOutput output(kMaxFrameSize, kMaxUnsent);
+  const uint8_t* first = nullptr;
+  for (int i = 0; i < 1000; ++i) {
+    const absl::Span<uint8_t> room = output.NewFrame(1, 64);
+    if (first == nullptr) first = room.data();
+    EXPECT_EQ(first, room.data());
+    output.Publish();
+    Send(output);
+  }
+  EXPECT_LE(output.held(), 4096u);
+}
+
+TEST(FrameOutputTest, LargeMemoryIsGivenBackWhenAllIsSent) {
+  FrameOutput output(kMaxFrameSize, kMaxUnsent);
+  while (Write(output, 1, 10'000, 'x')) {
+  }
+  EXPECT_GE(output.held(), kMaxUnsent - 20'000);
+  output.Publish();
+  SendAll(output);
+  EXPECT_LE(output.held(), 4096u);
+}
+
+TEST(FrameOutputTest, RefusesAtTheLimitAndNotBefore) {
+  // Each frame of 98 bytes takes 100.
+  FrameOutput output(kMaxFrameSize, 1000);
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(Write(output, 1, 98, 'x')) << i;
+  EXPECT_FALSE(Write(output, 1, 1, 'x'));
+  EXPECT_FALSE(output.TakeRoom()) << "there is none yet";
+  output.Publish();
+  Send(output, 499);
+  EXPECT_FALSE(output.TakeRoom()) << "501 are left";
+  Send(output, 1);
+  EXPECT_TRUE(output.TakeRoom());
+  EXPECT_FALSE(output.TakeRoom()) << "told once";
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(Write(output, 1, 98, 'x')) << i;
+  EXPECT_FALSE(Write(output, 1, 98, 'x'));
+}
+
+TEST(FrameOutputTest, OneFrameAlwaysFits) {
+  FrameOutput output(kMaxFrameSize, 1000);
+  ASSERT_TRUE(Write(output, UINT64_MAX, kMaxFrameSize, 'x'));
+  EXPECT_FALSE(Write(output, 1, 1, 'x'));
+  output.Publish();
+  EXPECT_EQ(kMaxFrameSize + kMaxFrameHeaderSize, SendAll(output).size());
+  EXPECT_TRUE(Write(output, 1, kMaxFrameSize, 'x'));
+}
+
+TEST(FrameOutputTest, NothingIsTriedWhileBlocked) {
+  FrameOutput output(kMaxFrameSize, kMaxUnsent);
+  ASSERT_TRUE(Write(output, 1, 10, 'x'));
+  EXPECT_TRUE(output.Publish());
+  Send(output, 3, /*blocked=*/true);
+  EXPECT_EQ("", Send(output));
+  ASSERT_TRUE(Write(output, 1, 10, 'y'));
+  EXPECT_FALSE(output.Publish()) << "a system call would be wasted";
+  output.Unblock();
+  EXPECT_EQ(21u, Send(output).size());
+}
+
+TEST(FrameOutputTest, AfterAFailureFramesGoNowhereAndTakeNoMemory) {
+  FrameOutput output(kMaxFrameSize, kMaxUnsent);
+  ASSERT_TRUE(Write(output, 1, 10, 'x'));
+  output.Publish();
+  output.Fail();
+  EXPECT_EQ("", Send(output));
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(Write(output, 1, kMaxFrameSize, 'x'));
+    EXPECT_TRUE(output.Publish()) << "so that Transmit is called, and tells";
+  }
+  EXPECT_LE(output.held(), IoBlock::kSize + 4096);
+}
+
+// One thread fills and publishes, another sends what it gets at a time.
+TEST(FrameOutputTest, FillingAndSendingRunBesideEachOther) {
+  FrameOutput output(kMaxFrameSize, 20'000);
+  constexpr int kFrames = 20'000;
+  std::atomic<bool> filled{false};
+  std::thread filler([&output, &filled] {
+    for (int i = 0; i < kFrames; ++i) {
+      while (!Write(output, 1, 1 + i % 300, static_cast<uint8_t>(i))) std::this_thread::yield();
+      output.Publish();
+    }
+    filled = true;
+  });
+  std::string sent;
+  for (size_t limit = 1;; limit = limit % 3000 + 7) {
+    const bool last = filled;
+    const std::string more = Send(output, limit);
+    if (last && more.empty()) break;
+    sent += more;
+  }
+  filler.join();
+  size_t at = 0;
+  for (int i = 0; i < kFrames; ++i) {
+    FrameHeader header;
+    const char* why;
+    const auto* bytes = reinterpret_cast<const uint8_t*>(sent.data());
+    ASSERT_EQ(HeaderState::kComplete,
+              ParseFrameHeader({bytes + at, sent.size() - at}, kMaxFrameSize, &header, &why));
+    ASSERT_EQ(static_cast<size_t>(1 + i % 300), header.body_size);
+    ASSERT_EQ(std::string(header.body_size, static_cast<char>(i)),
+              sent.substr(at + header.header_size, header.body_size));
+    at += header.header_size + header.body_size;
+  }
+  EXPECT_EQ(sent.size(), at);
+}
+
+}  // namespace
+}  // namespace anywire
