@@ -291,6 +291,11 @@ void ScriptedPeer::Read(const std::vector<TestFrame>& frames) {
   protocol::Protocol::Events events;
   const absl::Status status = machine_->OnFrames(views, Clock::now(), events);
   EXPECT_TRUE(status.ok() || absl::IsUnavailable(status)) << status;
+  Note(events);
+  Flush();
+}
+
+void ScriptedPeer::Note(protocol::Protocol::Events& events) {
   for (Event& event : events) {
     Call& call = *static_cast<Call*>(event.tag);
     if (event.bits & Event::kMessage) {
@@ -300,9 +305,9 @@ void ScriptedPeer::Read(const std::vector<TestFrame>& frames) {
       }
     }
     if (event.bits & Event::kHalfClose) call.half_closed = true;
+    if (event.bits & Event::kWritable) call.queued = false;
     if (event.bits & Event::kFinished) call.cancelled = true;
   }
-  Flush();
 }
 
 ScriptedPeer::Call& ScriptedPeer::WaitForCall(size_t index) {
@@ -343,8 +348,13 @@ void ScriptedPeer::Finish(const Call& call, const absl::Status& status) {
   machine_->Release(call.id, events);
 }
 
-void ScriptedPeer::Send(const Call& call, const std::string& message) {
-  EXPECT_EQ(machine_->Send(call.id, PayloadOf(message)), protocol::SendResult::kSent);
+void ScriptedPeer::Send(Call& call, const std::string& message) {
+  const protocol::SendResult result = machine_->Send(call.id, PayloadOf(message));
+  EXPECT_NE(result, protocol::SendResult::kOver);
+  if (result != protocol::SendResult::kQueued) return;
+  call.queued = true;
+  Flush();
+  while (call.queued) ReadMore();
 }
 
 void ScriptedPeer::Drain() { machine_->Drain(); }
@@ -352,6 +362,7 @@ void ScriptedPeer::Drain() { machine_->Drain(); }
 std::vector<TestFrame> ScriptedPeer::TakeFrames() {
   protocol::Protocol::Events events;
   if (machine_->wants_pump()) machine_->Pump(Clock::now(), events);
+  Note(events);
   std::vector<TestFrame> frames(std::make_move_iterator(out_.begin()),
                                 std::make_move_iterator(out_.end()));
   out_.clear();

@@ -136,6 +136,7 @@ class ScriptedPeer final : private protocol::CallFactory, private FrameSink {
     std::vector<std::string> messages;
     bool half_closed = false;
     bool cancelled = false;
+    bool queued = false;  // the machine still has a message of it
   };
   // The `index`th call that the client has opened; waits for its request's end.
   Call& WaitForCall(size_t index);
@@ -148,7 +149,8 @@ class ScriptedPeer final : private protocol::CallFactory, private FrameSink {
 
   void Reply(const Call& call, const std::string& message);
   void Finish(const Call& call, const absl::Status& status);
-  void Send(const Call& call, const std::string& message);
+  // Waits for the client's credit when it must.
+  void Send(Call& call, const std::string& message);
   void Drain();
   // Gives the client what the machine has written.
   void Flush();
@@ -156,6 +158,7 @@ class ScriptedPeer final : private protocol::CallFactory, private FrameSink {
   std::vector<TestFrame> TakeFrames();
 
   size_t calls() const { return calls_.size(); }
+  Call& CallAt(size_t index) { return calls_[index]; }
   protocol::Protocol& machine() { return *machine_; }
 
  private:
@@ -163,6 +166,7 @@ class ScriptedPeer final : private protocol::CallFactory, private FrameSink {
   void* NewCall(protocol::CallId call, const void* method) override;
   absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size) override;
   void Read(const std::vector<TestFrame>& frames);
+  void Note(protocol::Protocol::Events& events);
 
   const std::shared_ptr<ConnectionScript> script_;
   std::deque<std::string> methods_;
