@@ -30,6 +30,8 @@ namespace {
 // does not starve them.
 constexpr unsigned kEventsBetweenPolls = 32;
 constexpr int kEventsPerFetch = 64;
+// An alarm that is there when its loop goes has this long to go too; see Run.
+constexpr absl::Duration kLongestWaitForAlarms = absl::Seconds(30);
 // Silent, and yet known to the kernel: without EPOLLET it would report EPOLLHUP for ever.
 constexpr uint32_t kSilent = EPOLLET;
 
@@ -191,9 +193,15 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
     if (wake) Kick();
   }
 
+  void AddAlarm() ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    ++alarm_count_;
+  }
+
   void ForgetAlarm(Alarm::State& state) ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
     if (state.queued) alarms_.erase({state.queued_at, &state});
+    --alarm_count_;
   }
 
   kj::Timer& timer() { return timer_; }
@@ -232,15 +240,23 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
     started_.Notify();
     stop.promise.wait(scope);
 
-    // What is destroyed here may post again.
+    // What is destroyed here may post again. And whatever lives on this loop has an alarm: its last
+    // owner, on another thread, may be about to post its destruction.
     tasks_ = nullptr;
+    const auto more = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+      return !posted_.empty() || alarm_count_ == 0;
+    };
     for (;;) {
       std::vector<absl::AnyInvocable<void()>> unrun;
-      {
-        absl::MutexLock lock(&mutex_);
-        unrun.swap(posted_);
+      absl::MutexLock lock(&mutex_);
+      if (!mutex_.AwaitWithTimeout(absl::Condition(&more), kLongestWaitForAlarms)) {
+        Die("~EventLoop", "an alarm outlives its loop");
       }
-      if (unrun.empty()) break;
+      if (posted_.empty()) break;
+      unrun.swap(posted_);
+      mutex_.Unlock();
+      unrun.clear();
+      mutex_.Lock();
     }
     stop_ = nullptr;
     current_loop = nullptr;
@@ -371,6 +387,7 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   mutable absl::Mutex mutex_;
   std::vector<absl::AnyInvocable<void()>> posted_ ABSL_GUARDED_BY(mutex_);
   Queue alarms_ ABSL_GUARDED_BY(mutex_);
+  int alarm_count_ ABSL_GUARDED_BY(mutex_) = 0;  // that exist, set or not
   // In the kernel or on the way there, and nobody has written to the eventfd for this sleep.
   mutable bool sleeping_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t sleeps_until_ ABSL_GUARDED_BY(mutex_) = kNever;
@@ -419,7 +436,9 @@ void EventLoop::Detach(kj::Promise<void> promise, const char* what) {
   impl_->Detach(kj::mv(promise), what);
 }
 
-EventLoop::Alarm::Alarm(EventLoop& loop) : loop_(loop), state_(std::make_unique<State>(this)) {}
+EventLoop::Alarm::Alarm(EventLoop& loop) : loop_(loop), state_(std::make_unique<State>(this)) {
+  loop_.impl_->AddAlarm();
+}
 
 EventLoop::Alarm::~Alarm() { loop_.impl_->ForgetAlarm(*state_); }
 

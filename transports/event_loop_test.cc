@@ -420,6 +420,36 @@ TEST(EventLoopTest, FailedPromiseIsLoggedWithItsName) {
   EXPECT_THAT(log, ::testing::HasSubstr("no luck"));
 }
 
+// What lives on a loop may have its last owner on another thread, which posts the destruction while
+// the loop is going already.
+TEST(EventLoopTest, WaitsForAnAlarmThatAnotherThreadStillOwns) {
+  struct NotifyWhenDestroyed {
+    absl::Notification& going;
+    ~NotifyWhenDestroyed() { going.Notify(); }
+  };
+  absl::Notification going;
+  auto loop = std::make_unique<EventLoop>("waits");
+  auto alarm = std::make_unique<FunctionAlarm>(*loop, [](Instant) {});
+  bool destroyed_on_loop = false;
+  loop->RunAndWait([&loop, &going] {
+    loop->Detach(kj::Promise<void>(kj::NEVER_DONE).attach(kj::heap<NotifyWhenDestroyed>(going)),
+                 "never done");
+  });
+  std::thread owner([&going, &alarm, &destroyed_on_loop, raw = loop.get()] {
+    going.WaitForNotification();
+    struct DestroyedWhere {
+      EventLoop* loop;
+      bool& on_loop;
+      ~DestroyedWhere() { on_loop = loop->IsCurrent(); }
+    };
+    auto where = std::make_unique<DestroyedWhere>(DestroyedWhere{raw, destroyed_on_loop});
+    raw->Post([alarm = std::move(alarm), where = std::move(where)] {});
+  });
+  loop = nullptr;
+  EXPECT_TRUE(destroyed_on_loop);
+  owner.join();
+}
+
 TEST(EventLoopDeathTest, WaitingForOneselfIsFatal) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(

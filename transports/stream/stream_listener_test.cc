@@ -1,0 +1,232 @@
+// Who may become a connection: prefaces in time, peers beside each other, descriptors that run out.
+#include "transports/stream/stream_listener.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "transports/stream/preface.h"
+
+namespace anywire {
+namespace {
+
+constexpr int kPatienceMs = 30'000;
+
+class StreamListenerTest : public ::testing::Test {
+ protected:
+  void Listen(StreamOptions options) {
+    UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    address_.sun_family = AF_UNIX;
+    socklen_t size = sizeof(sa_family_t);  // the system chooses an abstract name
+    ASSERT_EQ(0, bind(fd.get(), reinterpret_cast<sockaddr*>(&address_), size));
+    size_ = sizeof(address_);
+    ASSERT_EQ(0, getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address_), &size_));
+    ASSERT_EQ(0, listen(fd.get(), 100));
+    StreamListener::Config config;
+    config.address = "test:";
+    config.options = options;
+    config.adopt = [](int) -> absl::StatusOr<ConnectionInfo> { return ConnectionInfo{}; };
+    config.release = [this] { released_ = true; };
+    loop_.RunAndWait([this, &fd, &config] {
+      absl::StatusOr<std::unique_ptr<Listener>> listener =
+          StreamListener::Create(loop_, std::move(fd), std::move(config));
+      ASSERT_TRUE(listener.ok()) << listener.status();
+      listener_ = std::move(*listener);
+      accepting_ = std::make_unique<kj::Promise<void>>(AcceptAll().eagerlyEvaluate(nullptr));
+    });
+  }
+
+  kj::Promise<void> AcceptAll() {
+    return listener_->Accept().then(
+        [this](absl::StatusOr<std::unique_ptr<Connection>> accepted) -> kj::Promise<void> {
+          if (!accepted.ok()) return kj::READY_NOW;
+          connections_.push_back(std::move(*accepted));
+          {
+            absl::MutexLock lock(&mutex_);
+            ++accepted_;
+          }
+          return AcceptAll();
+        });
+  }
+
+  void TearDown() override {
+    loop_.RunAndWait([this] {
+      accepting_.reset();
+      listener_.reset();
+      connections_.clear();
+    });
+    EXPECT_TRUE(released_);
+  }
+
+  UniqueFd Connect() {
+    UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(0, connect(fd.get(), reinterpret_cast<sockaddr*>(&address_), size_));
+    return fd;
+  }
+  static void Write(const UniqueFd& fd, absl::string_view bytes) {
+    // The listener may have closed it already.
+    (void)send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
+  static void WritePreface(const UniqueFd& fd) {
+    Write(fd, absl::string_view(reinterpret_cast<const char*>(kPreface), kPrefaceSize));
+  }
+  // Whether the listener closes it, waiting for that.
+  static bool IsClosed(const UniqueFd& fd, int wait_ms = kPatienceMs) {
+    pollfd readable = {fd.get(), POLLIN, 0};
+    if (poll(&readable, 1, wait_ms) <= 0) return false;
+    char byte;
+    return recv(fd.get(), &byte, 1, MSG_DONTWAIT) <= 0;
+  }
+  bool WaitForAccepted(int count) {
+    absl::MutexLock lock(&mutex_);
+    const auto enough = [this, count]()
+                            ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return accepted_ >= count; };
+    return mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::Milliseconds(kPatienceMs));
+  }
+
+  EventLoop loop_{"listener"};
+  sockaddr_un address_ = {};
+  socklen_t size_ = 0;
+  std::unique_ptr<Listener> listener_;
+  std::unique_ptr<kj::Promise<void>> accepting_;          // the loop's
+  std::vector<std::unique_ptr<Connection>> connections_;  // the loop's
+  bool released_ = false;
+  absl::Mutex mutex_;
+  int accepted_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+TEST_F(StreamListenerTest, RightPrefaceMakesAConnection) {
+  Listen({});
+  const UniqueFd peer = Connect();
+  WritePreface(peer);
+  EXPECT_TRUE(WaitForAccepted(1));
+  EXPECT_FALSE(IsClosed(peer, 0));
+}
+
+TEST_F(StreamListenerTest, PrefaceMayComeInPieces) {
+  Listen({});
+  const UniqueFd peer = Connect();
+  for (uint8_t byte : kPreface) {
+    Write(peer, absl::string_view(reinterpret_cast<const char*>(&byte), 1));
+    loop_.RunAndWait([] {});
+  }
+  EXPECT_TRUE(WaitForAccepted(1));
+}
+
+TEST_F(StreamListenerTest, OtherProtocolsAndVersionsAreClosed) {
+  Listen({});
+  for (absl::string_view bytes :
+       {absl::string_view("GET / HTTP/1.1\r\n"), absl::string_view("\0\0\0\0\0\0\0\0", 8),
+        absl::string_view("\xAE"
+                          "anywir\x02")}) {
+    const UniqueFd peer = Connect();
+    Write(peer, bytes);
+    EXPECT_TRUE(IsClosed(peer));
+  }
+  const UniqueFd good = Connect();
+  WritePreface(good);
+  EXPECT_TRUE(WaitForAccepted(1));
+}
+
+TEST_F(StreamListenerTest, PeerThatLeavesEarlyIsForgotten) {
+  Listen({});
+  for (int i = 0; i < 20; ++i) {
+    UniqueFd peer = Connect();
+    if (i % 2 == 0) Write(peer, "\xAE");
+  }
+  const UniqueFd good = Connect();
+  WritePreface(good);
+  EXPECT_TRUE(WaitForAccepted(1));
+}
+
+TEST_F(StreamListenerTest, PrefaceThatDoesNotComeInTimeIsClosed) {
+  StreamOptions options;
+  options.preface_timeout = std::chrono::milliseconds(30);
+  Listen(options);
+  const UniqueFd silent = Connect(), half = Connect();
+  Write(half,
+        "\xAE"
+        "any");
+  EXPECT_TRUE(IsClosed(silent));
+  EXPECT_TRUE(IsClosed(half));
+  const UniqueFd good = Connect();
+  WritePreface(good);
+  EXPECT_TRUE(WaitForAccepted(1));
+}
+
+TEST_F(StreamListenerTest, SilentPeersHoldUpNobody) {
+  Listen({});
+  std::vector<UniqueFd> silent;
+  for (int i = 0; i < 30; ++i) silent.push_back(Connect());
+  const UniqueFd good = Connect();
+  WritePreface(good);
+  EXPECT_TRUE(WaitForAccepted(1));
+  // They are late, not lost.
+  for (const UniqueFd& peer : silent) WritePreface(peer);
+  EXPECT_TRUE(WaitForAccepted(31));
+}
+
+TEST_F(StreamListenerTest, WithTooManySilentPeersTheOldestGoes) {
+  StreamOptions options;
+  options.max_undecided = 3;
+  Listen(options);
+  std::vector<UniqueFd> silent;
+  for (int i = 0; i < 3; ++i) silent.push_back(Connect());
+  loop_.RunAndWait([] {});
+  loop_.RunAndWait([] {});
+  EXPECT_FALSE(IsClosed(silent[0], 0));
+  silent.push_back(Connect());
+  EXPECT_TRUE(IsClosed(silent[0]));
+  for (int i = 1; i < 4; ++i) WritePreface(silent[i]);
+  EXPECT_TRUE(WaitForAccepted(3));
+}
+
+TEST_F(StreamListenerTest, GoesOnWhenDescriptorsHaveRunOut) {
+  Listen({});
+  std::vector<UniqueFd> peers;
+  for (int i = 0; i < 3; ++i)
+    peers.push_back(Connect());  // wait in the kernel or beside each other
+  loop_.RunAndWait([] {});
+  loop_.RunAndWait([] {});
+  // Connected by now, but not accepted: sockets made before the descriptors are gone.
+  std::vector<UniqueFd> unconnected;
+  for (int i = 0; i < 4; ++i) {
+    unconnected.emplace_back(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  }
+  rlimit before;
+  ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &before));
+  const rlimit none = {static_cast<rlim_t>(unconnected.back().get() + 1), before.rlim_max};
+  ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+  std::vector<UniqueFd> fillers;
+  for (;;) {
+    UniqueFd filler(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!filler.valid()) break;
+    fillers.push_back(std::move(filler));
+  }
+  ::testing::internal::CaptureStderr();
+  for (const UniqueFd& fd : unconnected) {
+    ASSERT_EQ(0, connect(fd.get(), reinterpret_cast<sockaddr*>(&address_), size_));
+    WritePreface(fd);
+  }
+  EXPECT_TRUE(IsClosed(unconnected[0])) << "turned away, not left to wait";
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), ::testing::HasSubstr("turned away"));
+  fillers.clear();
+  ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &before));
+  const UniqueFd good = Connect();
+  WritePreface(good);
+  for (const UniqueFd& peer : peers) WritePreface(peer);
+  EXPECT_TRUE(WaitForAccepted(4));
+}
+
+}  // namespace
+}  // namespace anywire
