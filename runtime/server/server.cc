@@ -46,8 +46,8 @@ void Server::Wait() { core_->Wait(); }
 int Server::Run() {
   TerminationSignals signals;
   core_->SetEndedHook([&signals] { signals.Wake(); });
-  if (const absl::Status status = core_->Start(); !status.ok()) {
-    core_->Wait();
+  const absl::Status status = core_->progress().started ? absl::OkStatus() : core_->Start();
+  if (!status.ok()) {
     std::fprintf(stderr, "anywire: %s\n", std::string(status.message()).c_str());
     return kNotStarted;
   }

@@ -64,6 +64,7 @@ absl::Status Server::Core::Start() {
     }
     // Connections may come before all addresses are open.
     state_ = State::kServing;
+    progress_.started = true;
   }
   absl::Status status = OpenAll();
   if (status.ok()) return status;

@@ -51,9 +51,10 @@ class Server::Core final : private ConnectionOwner {
   void Shutdown() { Shutdown(drain_timeout_); }
   void Wait() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // For Run. `ended` is called once, when Wait would no longer wait; before Start.
+  // For Run. `ended` is called once, when Wait would no longer wait; not if that is so already.
   void SetEndedHook(absl::AnyInvocable<void()> ended) ABSL_LOCKS_EXCLUDED(mutex_);
   struct Progress {
+    bool started = false;
     bool shutting_down = false;
     bool ended = false;
     size_t cancelled_calls = 0;  // ended by the server, at the end of the drain
