@@ -194,7 +194,8 @@ class Protocol {
   // message, or the reply) a unary success is one frame; only with an OK status. A message that
   // cannot be sent for its size makes the call RESOURCE_EXHAUSTED; metadata that breaks the rules
   // makes it INTERNAL. Of the status, the text is cut at 16 KiB, and payloads beyond 16 or beyond
-  // 32 KiB in all are left out.
+  // 32 KiB in all are left out. A status with Delivery::kNotProcessed (see WithDelivery) tells the
+  // client that no handler has seen the call.
   virtual void Finish(CallId call, const absl::Status& status, const Metadata* trailing,
                       const Payload* message) = 0;
   // No new calls from now on: they are refused as UNAVAILABLE, not processed, and the client is

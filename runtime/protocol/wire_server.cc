@@ -27,6 +27,10 @@ Instant DeadlineAt(uint64_t microseconds, Instant now) {
   return now + std::chrono::microseconds(microseconds);
 }
 
+bool IsNotProcessed(const absl::Status& status) {
+  return !status.ok() && DeliveryOf(status) == Delivery::kNotProcessed;
+}
+
 }  // namespace
 
 WireServer::WireServer(FrameSink& sink, size_t max_frame_size, const Limits& limits, Instant now,
@@ -92,7 +96,8 @@ void WireServer::Finish(CallId id, const absl::Status& status, const Metadata* t
     }
   }
   if (!plain) {
-    call.MutableUnwritten().finish = wire::EncodeFinish(result, false, "", trailers, false);
+    call.MutableUnwritten().finish =
+        wire::EncodeFinish(result, IsNotProcessed(result), "", trailers, false);
   }
   if (message != nullptr) {
     Store(*message, call.out.present ? call.MutableUnwritten().last_message : call.out);
@@ -106,7 +111,7 @@ bool WireServer::WriteFinishNow(Call& call, const absl::Status& status, absl::st
   const absl::string_view metadata =
       call.metadata_wanted ? absl::string_view(call.unwritten->metadata) : absl::string_view();
   const std::string head =
-      wire::EncodeFinish(status, false, metadata, trailers, message != nullptr);
+      wire::EncodeFinish(status, IsNotProcessed(status), metadata, trailers, message != nullptr);
   const size_t size = message != nullptr ? message->size : 0;
   if (message != nullptr ? !FitsNow(call, head.size(), size) : head.size() > max_frame_size_) {
     return false;

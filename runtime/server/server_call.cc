@@ -159,7 +159,7 @@ void ServerCall::RunCoroutine() {
   } catch (...) {
     status = StatusOfException(*method_);
   }
-  if (!status.ok()) return End(std::move(status));
+  if (!status.ok()) return EndHandler(std::move(status));
   task_->set_scope(&scope_);
   task_->Start(*this);
 }
@@ -172,7 +172,7 @@ void ServerCall::Done(bool) {
     status = StatusOfException(*method_);
   }
   task_.reset();
-  End(std::move(status));
+  EndHandler(std::move(status));
 }
 
 void ServerCall::Work() {
@@ -191,6 +191,12 @@ void ServerCall::Work() {
       status = StatusOfException(*method_);
     }
   }
+  EndHandler(std::move(status));
+}
+
+void ServerCall::EndHandler(absl::Status status) {
+  // A handler may return what a call of its own came to; that says nothing of this call's delivery.
+  if (!status.ok()) status.ErasePayload(kDeliveryPayload);
   End(std::move(status));
 }
 

@@ -84,6 +84,7 @@ class ServerCall final : public CallSink,
   void RunCoroutine();
   void Work() override;         // of a worker thread
   void Done(bool ok) override;  // of the coroutine
+  void EndHandler(absl::Status status);
   // Sends the reply, or the status, and gives the call back: it may be in use for another call on
   // return.
   void End(absl::Status status);
