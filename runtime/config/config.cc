@@ -75,6 +75,10 @@ Format FormatOf(absl::string_view file_name) {
 absl::StatusOr<Config> ParseConfig(absl::string_view text, Format format, absl::string_view file) {
   const bool json = format == Format::kJson;
   const std::string shown_file = Printable(file, file.size());
+  if (text.size() > kMaxFileSize) {
+    return ErrorAt(shown_file, {}, absl::StrCat("it has ", text.size(), " bytes"),
+                   absl::StrCat("at most ", kMaxFileSize, " bytes"));
+  }
   absl::ConsumePrefix(&text, kByteOrderMark);
   if (absl::Status status = CheckUtf8(text, shown_file); !status.ok()) return status;
   absl::StatusOr<Value> value = json ? ReadJson(text, shown_file) : ReadText(text, shown_file);

@@ -3,8 +3,7 @@
 // Every mistake in a file is a status with one line of text that is fit to be shown to whoever
 // wrote the file:
 //
-//   anywire.textproto:3:11: service.listen: unknown scheme "tpc" (did you mean "tcp"?); allowed:
-//   inproc, tcp, unix
+//   any.textproto:3:5: unknown key "lisen" in service (did you mean "listen"?); allowed: name, ...
 //
 // README.md in this folder is the manual of the file; idl/config.proto is its schema.
 #ifndef ANYWIRE_RUNTIME_CONFIG_CONFIG_H_
@@ -23,7 +22,7 @@
 
 namespace anywire::config {
 
-// Larger files are refused.
+// Larger files and texts are refused.
 inline constexpr size_t kMaxFileSize = 1 << 20;
 
 enum class Format {

@@ -308,6 +308,14 @@ TEST(LoadConfigTest, SizeHasALimit) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("it is larger than 1048576 bytes"));
 }
 
+TEST(ConfigTest, TextHasALimit) {
+  const std::string text = "#" + std::string(kMaxFileSize, 'x');
+  EXPECT_TRUE(ParseConfig("#" + text.substr(2), Format::kText, "f").ok());
+  EXPECT_TRUE(ParseConfig(text.substr(0, kMaxFileSize), Format::kText, "f").ok());
+  EXPECT_EQ(ParseConfig(text, Format::kText, "f").status(),
+            absl::InvalidArgumentError("f: it has 1048577 bytes; allowed: at most 1048576 bytes"));
+}
+
 TEST(LoadConfigTest, LargeFileOfOneLineIsReadQuickly) {
   // Quadratic work would take minutes.
   std::string text;

@@ -1,7 +1,6 @@
 // The one line that a mistake in a configuration file becomes:
 //
-//   anywire.textproto:3:11: service.listen: unknown scheme "tpc" (did you mean "tcp"?); allowed:
-//   inproc, tcp, unix
+//   any.textproto:3:5: unknown key "lisen" in service (did you mean "listen"?); allowed: name, ...
 //
 // Whatever a user wrote appears in it escaped and shortened, so that it is one line on any
 // terminal.
