@@ -203,6 +203,7 @@ TEST_F(StreamListenerTest, GoesOnWhenDescriptorsHaveRunOut) {
   for (int i = 0; i < 4; ++i) {
     unconnected.emplace_back(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   }
+  ::testing::internal::CaptureStderr();  // takes descriptors itself
   rlimit before;
   ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &before));
   const rlimit none = {static_cast<rlim_t>(unconnected.back().get() + 1), before.rlim_max};
@@ -213,15 +214,14 @@ TEST_F(StreamListenerTest, GoesOnWhenDescriptorsHaveRunOut) {
     if (!filler.valid()) break;
     fillers.push_back(std::move(filler));
   }
-  ::testing::internal::CaptureStderr();
   for (const UniqueFd& fd : unconnected) {
     ASSERT_EQ(0, connect(fd.get(), reinterpret_cast<sockaddr*>(&address_), size_));
     WritePreface(fd);
   }
   EXPECT_TRUE(IsClosed(unconnected[0])) << "turned away, not left to wait";
-  EXPECT_THAT(::testing::internal::GetCapturedStderr(), ::testing::HasSubstr("turned away"));
   fillers.clear();
   ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &before));
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), ::testing::HasSubstr("turned away"));
   const UniqueFd good = Connect();
   WritePreface(good);
   for (const UniqueFd& peer : peers) WritePreface(peer);

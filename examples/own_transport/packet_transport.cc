@@ -1,0 +1,157 @@
+#include "examples/own_transport/packet_transport.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "anywire/transport.h"
+#include "examples/own_transport/packet_connection.h"
+
+namespace own_transport {
+namespace {
+
+using anywire::Connection;
+using anywire::EventLoop;
+using anywire::Listener;
+using anywire::Transport;
+using Connected = absl::StatusOr<std::unique_ptr<Connection>>;
+
+constexpr size_t kMaxNameLength = 80;
+
+// An abstract name, which goes with its last socket; see unix(7).
+struct Address {
+  explicit Address(absl::string_view name) {
+    const std::string text = absl::StrCat("anywire-packet:", name);
+    un.sun_family = AF_UNIX;
+    memcpy(un.sun_path + 1, text.data(), text.size());
+    size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + text.size());
+  }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&un); }
+  sockaddr_un un = {};
+  socklen_t size;
+};
+
+int NewSocket() { return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); }
+
+absl::Status Failure(absl::string_view what) {
+  return absl::UnavailableError(absl::StrCat(what, ": ", strerrordesc_np(errno)));
+}
+
+class PacketListener final : public Listener, private EventLoop::Watch {
+ public:
+  // Takes over `fd`, which listens.
+  PacketListener(EventLoop& loop, int fd, std::string address,
+                 const Transport::ListenOptions& options)
+      : loop_(loop), fd_(fd), address_(std::move(address)), options_(options) {}
+  absl::Status Start() {
+    absl::Status status = loop_.AddWatch(fd_, 0, *this);
+    watched_ = status.ok();
+    return status;
+  }
+  ~PacketListener() noexcept override {
+    if (watched_) loop_.RemoveWatch(fd_, *this);
+    close(fd_);
+    if (is_waiting_) waiting_->fulfill(Connected(absl::UnavailableError("the listener is closed")));
+  }
+
+  kj::Promise<Connected> Accept() override {
+    auto pair = kj::newPromiseAndFulfiller<Connected>();
+    waiting_ = kj::mv(pair.fulfiller);
+    is_waiting_ = true;
+    loop_.ChangeWatch(fd_, EPOLLIN, *this);
+    return kj::mv(pair.promise);
+  }
+  const std::string& address() const override { return address_; }
+
+ private:
+  void OnReady(uint32_t) override {
+    const bool wanted = is_waiting_ && waiting_->isWaiting();
+    const int fd = wanted ? accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
+    if (wanted && fd < 0) return;  // tried again as long as somebody is there
+    // Who comes next waits in the kernel until somebody asks.
+    loop_.ChangeWatch(fd_, 0, *this);
+    is_waiting_ = false;
+    if (!wanted) return;
+    EventLoop& loop = options_.next_loop ? options_.next_loop() : loop_;
+    waiting_->fulfill(
+        Connected(std::make_unique<PacketConnection>(loop, fd, /*connecting=*/false, address_)));
+  }
+
+  EventLoop& loop_;
+  const int fd_;
+  const std::string address_;
+  const Transport::ListenOptions options_;
+  bool watched_ = false;
+  bool is_waiting_ = false;
+  kj::Own<kj::PromiseFulfiller<Connected>> waiting_;
+};
+
+class PacketTransport final : public Transport {
+ public:
+  absl::string_view scheme() const override { return "packet"; }
+
+  absl::Status CheckAddress(absl::string_view address) const override {
+    if (!address.empty() && address.size() <= kMaxNameLength) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("the name has ", address.size(), " bytes; allowed: 1 to ", kMaxNameLength));
+  }
+
+  kj::Promise<Connected> Connect(EventLoop& loop, absl::string_view address) override {
+    absl::Status status = CheckAddress(address);
+    if (!status.ok()) return Connected(std::move(status));
+    const int fd = NewSocket();
+    if (fd < 0) return Connected(Failure("socket"));
+    const Address to(address);
+    if (connect(fd, to.get(), to.size) == 0) {
+      return Connected(
+          std::make_unique<PacketConnection>(loop, fd, /*connecting=*/true, Uri(address)));
+    }
+    status = Failure(absl::StrCat("connecting to ", Uri(address)));
+    close(fd);
+    return Connected(std::move(status));
+  }
+
+  absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop& loop, absl::string_view address,
+                                                   const ListenOptions& options) override {
+    absl::Status status = CheckAddress(address);
+    if (!status.ok()) return status;
+    const int fd = NewSocket();
+    if (fd < 0) return Failure("socket");
+    auto listener = std::make_unique<PacketListener>(loop, fd, Uri(address), options);
+    const Address at(address);
+    if (bind(fd, at.get(), at.size) != 0) {
+      if (errno != EADDRINUSE) return Failure(Uri(address));
+      return absl::AlreadyExistsError(absl::StrCat("another server listens at ", Uri(address)));
+    }
+    if (listen(fd, SOMAXCONN) != 0) return Failure("listen");
+    status = listener->Start();
+    if (!status.ok()) return status;
+    return listener;
+  }
+
+  std::string FreshAddress(absl::string_view) override {
+    std::random_device random;
+    return absl::StrCat("fresh-", random(), "-", random());
+  }
+
+ private:
+  static std::string Uri(absl::string_view address) { return absl::StrCat("packet:", address); }
+};
+
+}  // namespace
+
+absl::Status RegisterPacketTransport(anywire::TransportRegistry& registry) {
+  return registry.Register(std::make_unique<PacketTransport>());
+}
+
+}  // namespace own_transport
