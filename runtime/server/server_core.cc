@@ -64,10 +64,13 @@ absl::Status Server::Core::Start() {
     }
     // Connections may come before all addresses are open.
     state_ = State::kServing;
-    progress_.started = true;
   }
   absl::Status status = OpenAll();
-  if (status.ok()) return status;
+  if (status.ok()) {
+    const absl::MutexLock lock(&mutex_);
+    progress_.started = true;
+    return status;
+  }
   std::vector<std::unique_ptr<Acceptor>> opened;
   {
     const absl::MutexLock lock(&mutex_);

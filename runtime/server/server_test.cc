@@ -1,0 +1,344 @@
+// How a server starts, what it refuses, and how it ends.
+#include "anywire/server.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "anywire/awaitable.h"
+#include "anywire/builtin.h"
+#include "anywire/cancellation.h"
+#include "anywire/delivery.h"
+#include "anywire/runtime.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/config/config.h"
+#include "runtime/process/runtime_core.h"
+#include "runtime/server/raw_client.h"
+#include "runtime/server/test_service.h"
+
+namespace anywire {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr absl::Duration kPatience = absl::Seconds(30);
+
+class ServerTest : public testing::Test {
+ protected:
+  void Configure(absl::string_view text) {
+    TransportRegistry registry;
+    RegisterBuiltinTransports(registry);
+    runtime_ = std::make_unique<Runtime>(std::move(registry),
+                                         *config::ParseConfig(text, config::Format::kText, "test"));
+  }
+  std::unique_ptr<Server> NewServer(const std::vector<std::string>& targets) {
+    if (runtime_ == nullptr) Configure("");
+    auto server = std::make_unique<Server>(*runtime_);
+    server->AddService(&service_);
+    for (const std::string& target : targets) server->Listen(target);
+    return server;
+  }
+  std::unique_ptr<RawClient> NewClient(const std::string& uri) {
+    return std::make_unique<RawClient>(runtime_->core().registry(), uri);
+  }
+  bool Answers(const std::string& uri) {
+    return NewClient(uri)->Call(kEcho, Wire("?"))->WaitForEnd().ok();
+  }
+  // A handler that runs until its call is cancelled or `release_` is notified.
+  void HoldEcho(bool heeds_cancellation = true) {
+    service_.blocking_echo = [this, heeds_cancellation](ServerContext& context, const Text&,
+                                                        Text*) {
+      ++running_;
+      const absl::Time give_up = absl::Now() + kPatience;
+      while (!release_.HasBeenNotified() && absl::Now() < give_up &&
+             !(heeds_cancellation && context.cancelled())) {
+        release_.WaitForNotificationWithTimeout(absl::Milliseconds(1));
+      }
+      return absl::OkStatus();
+    };
+  }
+  void WaitUntilRunning() {
+    while (running_ == 0) std::this_thread::yield();
+  }
+
+  TestService service_;
+  absl::Notification release_;
+  std::atomic<int> running_ = 0;
+  std::unique_ptr<Runtime> runtime_;
+};
+
+TEST_F(ServerTest, ListensOnSeveralAddressesAtOnce) {
+  Configure(R"(service { name: "echo" listen: "inproc:a" listen: "tcp://127.0.0.1:0" })");
+  const auto server = NewServer({"echo", "inproc:b"});
+  ASSERT_TRUE(server->Start().ok());
+  const std::vector<std::string> addresses = server->addresses();
+  ASSERT_EQ(addresses.size(), 3u);
+  EXPECT_EQ(addresses[0], "inproc:a");
+  EXPECT_NE(addresses[1], "tcp://127.0.0.1:0");
+  for (const std::string& address : addresses) EXPECT_TRUE(Answers(address)) << address;
+}
+
+TEST_F(ServerTest, AFailedStartNamesTheReasonAndLeavesNothingOpen) {
+  const auto first = NewServer({"inproc:taken"});
+  ASSERT_TRUE(first->Start().ok());
+  struct Case {
+    std::vector<std::string> targets;
+    absl::StatusCode code;
+    std::string text;
+  };
+  for (const Case& wrong :
+       {Case{{"inproc:free", "inproc:taken"},
+             absl::StatusCode::kAlreadyExists,
+             "cannot listen on inproc:taken"},
+        Case{{"inproc:free", "no-such-name"}, absl::StatusCode::kNotFound, "no-such-name"},
+        Case{{"inproc:free", "carrier-pigeon:loft"},
+             absl::StatusCode::kInvalidArgument,
+             "carrier-pigeon"},
+        Case{{}, absl::StatusCode::kFailedPrecondition, "no address to listen on"}}) {
+    const auto server = NewServer(wrong.targets);
+    const absl::Status status = server->Start();
+    EXPECT_EQ(status.code(), wrong.code) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(wrong.text));
+    EXPECT_TRUE(server->addresses().empty());
+    server->Wait();  // not at all
+    const auto other = NewServer({"inproc:free"});
+    EXPECT_TRUE(other->Start().ok());
+  }
+  EXPECT_TRUE(Answers("inproc:taken"));
+}
+
+TEST_F(ServerTest, TwoServicesOfOneNameAreAMistake) {
+  const auto server = NewServer({"inproc:twice"});
+  TestService second;
+  server->AddService(&second);
+  EXPECT_EQ(server->Start(),
+            absl::AlreadyExistsError("the server has two services named test.Service"));
+}
+
+TEST_F(ServerTest, StartsOnce) {
+  const auto server = NewServer({"inproc:once"});
+  ASSERT_TRUE(server->Start().ok());
+  EXPECT_EQ(server->Start().code(), absl::StatusCode::kFailedPrecondition);
+  server->Shutdown(absl::ZeroDuration());
+  server->Wait();
+  EXPECT_EQ(server->Start().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(ServerTest, AServerThatNeverStartedEndsAtOnce) {
+  const auto server = NewServer({"inproc:never"});
+  server->Shutdown();
+  server->Wait();
+}
+
+TEST_F(ServerTest, TheAddressIsFreeAfterTheEnd) {
+  for (int i = 0; i < 3; ++i) {
+    const auto server = NewServer({"inproc:again"});
+    ASSERT_TRUE(server->Start().ok());
+    EXPECT_TRUE(Answers("inproc:again"));
+  }
+}
+
+TEST_F(ServerTest, MoreConnectionsThanTheLimitAreClosed) {
+  Configure(R"(service { name: "few" listen: "inproc:few" max_connections: 2 })");
+  const auto server = NewServer({"few"});
+  ASSERT_TRUE(server->Start().ok());
+  auto first = NewClient("inproc:few");
+  const auto second = NewClient("inproc:few");
+  EXPECT_TRUE(first->Call(kEcho, Wire(""))->WaitForEnd().ok());
+  EXPECT_TRUE(second->Call(kEcho, Wire(""))->WaitForEnd().ok());
+  {
+    const auto third = NewClient("inproc:few");
+    EXPECT_TRUE(third->WaitForLoss());
+  }
+  EXPECT_TRUE(second->Call(kEcho, Wire(""))->WaitForEnd().ok());
+  first = nullptr;
+  // The server hears of it soon.
+  const absl::Time give_up = absl::Now() + kPatience;
+  while (!Answers("inproc:few") && absl::Now() < give_up) std::this_thread::yield();
+  EXPECT_LT(absl::Now(), give_up);
+}
+
+TEST_F(ServerTest, ADrainWaitsForRunningCallsAndTakesNoNewOnes) {
+  HoldEcho();
+  const auto server = NewServer({"inproc:drain"});
+  ASSERT_TRUE(server->Start().ok());
+  auto client = NewClient("inproc:drain");
+  const auto call = client->Call(kBlockingEcho, Wire(""));
+  WaitUntilRunning();
+  server->Shutdown(absl::InfiniteDuration());
+  while (!client->endpoint()->retired()) std::this_thread::yield();
+  absl::Status late;
+  client->endpoint()->Run([&late](protocol::Protocol& protocol, protocol::Protocol::Events&) {
+    protocol::Protocol::OpenRequest request;
+    request.method = {.full_name = kEcho.full_name(), .index = kEcho.index()};
+    bool queued = false;
+    late = protocol.Open(request, std::chrono::steady_clock::now(), &queued).status();
+  });
+  EXPECT_EQ(late.code(), absl::StatusCode::kUnavailable);
+  release_.Notify();
+  EXPECT_TRUE(call->WaitForEnd().ok());
+  server->Wait();
+  EXPECT_TRUE(client->WaitForLoss());
+}
+
+TEST_F(ServerTest, AtTheEndOfTheDrainCallsAreEnded) {
+  HoldEcho();
+  const auto server = NewServer({"inproc:impatient"});
+  ASSERT_TRUE(server->Start().ok());
+  const auto client = NewClient("inproc:impatient");
+  const auto call = client->Call(kBlockingEcho, Wire(""));
+  WaitUntilRunning();
+  server->Shutdown(absl::Milliseconds(20));
+  const absl::Status status = call->WaitForEnd();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(status.message(), "the server shut down before the call had ended");
+  server->Wait();
+}
+
+TEST_F(ServerTest, ASecondShutdownShortensTheFirst) {
+  HoldEcho();
+  const auto server = NewServer({"inproc:shorter"});
+  ASSERT_TRUE(server->Start().ok());
+  const auto client = NewClient("inproc:shorter");
+  const auto call = client->Call(kBlockingEcho, Wire(""));
+  WaitUntilRunning();
+  server->Shutdown(absl::InfiniteDuration());
+  server->Shutdown(absl::ZeroDuration());
+  server->Shutdown(absl::InfiniteDuration());
+  EXPECT_EQ(call->WaitForEnd().code(), absl::StatusCode::kUnavailable);
+  server->Wait();
+}
+
+TEST_F(ServerTest, TheDestructorWaitsForHandlers) {
+  HoldEcho(/*heeds_cancellation=*/false);
+  auto server = NewServer({"inproc:destroyed"});
+  ASSERT_TRUE(server->Start().ok());
+  const auto client = NewClient("inproc:destroyed");
+  const auto call = client->Call(kBlockingEcho, Wire(""));
+  WaitUntilRunning();
+  std::thread releaser([this, &call] {
+    (void)call->WaitForEnd();
+    release_.Notify();
+  });
+  server = nullptr;
+  EXPECT_TRUE(release_.HasBeenNotified());
+  releaser.join();
+}
+
+TEST_F(ServerTest, RepliesAreNotLostAtTheEnd) {
+  const auto server = NewServer({"tcp://127.0.0.1:0"});
+  ASSERT_TRUE(server->Start().ok());
+  const std::string address = server->addresses()[0];
+  std::atomic<bool> stop = false;
+  std::atomic<int> answered = 0, refused = 0, lost = 0;
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 3; ++i) {
+    callers.emplace_back([&, this] {
+      const auto client = NewClient(address);
+      while (!stop && !client->endpoint()->retired()) {
+        const absl::Status status = client->Call(kEcho, Wire("a reply"))->WaitForEnd();
+        if (status.ok()) {
+          ++answered;
+        } else if (DeliveryOf(status) != Delivery::kUnknown) {
+          ++refused;
+        } else {
+          ++lost;
+        }
+      }
+    });
+  }
+  while (answered < 100) std::this_thread::yield();
+  server->Shutdown(absl::Seconds(20));
+  server->Wait();
+  stop = true;
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(lost, 0);
+}
+
+// ---- Run, in processes of their own
+
+class ServerRunTest : public ServerTest {
+ protected:
+  void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+
+  // Runs a server and a client with `calls` calls that do not end, sends so many signals, and exits
+  // with Run's code.
+  [[noreturn]] void RunAndSignal(int calls, int signals, bool heeds_cancellation) {
+    HoldEcho(heeds_cancellation);
+    Configure(R"(runtime { drain_timeout: "20s" })");
+    const auto server = NewServer({"inproc:run"});
+    std::thread([this, calls, signals] {
+      // It listens soon.
+      const auto& registry = runtime_->core().registry();
+      while (registry.transports().empty()) std::this_thread::yield();
+      std::unique_ptr<RawClient> client;
+      started_.WaitForNotification();
+      client = NewClient("inproc:run");
+      std::vector<std::unique_ptr<RawCall>> open;
+      if (calls == 0) (void)client->Call(kEcho, Wire(""))->WaitForEnd();
+      for (int i = 0; i < calls; ++i) open.push_back(client->Call(kBlockingEcho, Wire("")));
+      while (running_ < calls) std::this_thread::yield();
+      for (int i = 0; i < signals; ++i) {
+        kill(getpid(), i == 0 ? SIGTERM : SIGINT);
+        while (i == 0 && !client->endpoint()->retired()) std::this_thread::yield();
+      }
+      absl::SleepFor(kPatience);  // the process ends
+    }).detach();
+    std::thread([this, &server] {
+      while (server->addresses().empty()) std::this_thread::yield();
+      started_.Notify();
+    }).detach();
+    _exit(server->Run());
+  }
+
+  absl::Notification started_;
+};
+
+TEST_F(ServerRunTest, ASignalDrainsAnIdleServer) {
+  EXPECT_EXIT(RunAndSignal(0, 1, true), testing::ExitedWithCode(0), "");
+}
+
+TEST_F(ServerRunTest, ASecondSignalEndsTheDrain) {
+  EXPECT_EXIT(RunAndSignal(1, 2, true), testing::ExitedWithCode(1), "");
+}
+
+TEST_F(ServerRunTest, HandlersThatIgnoreItDoNotKeepTheProcess) {
+  EXPECT_EXIT(RunAndSignal(1, 2, false), testing::ExitedWithCode(1),
+              "handlers run on after their calls have been cancelled");
+}
+
+TEST_F(ServerRunTest, AServerThatCannotStartSaysWhyInOneLine) {
+  EXPECT_EXIT(
+      {
+        const auto server = NewServer({"carrier-pigeon:loft"});
+        _exit(server->Run());
+      },
+      testing::ExitedWithCode(2), "^anywire: [^\n]*carrier-pigeon[^\n]*\n$");
+}
+
+TEST_F(ServerRunTest, ShutdownByAnotherThreadEndsIt) {
+  const auto server = NewServer({"inproc:run"});
+  ASSERT_TRUE(server->Start().ok());  // Run goes on from there
+  std::thread stopper([&server] {
+    while (server->addresses().empty()) std::this_thread::yield();
+    server->Shutdown();
+  });
+  EXPECT_EQ(server->Run(), 0);
+  stopper.join();
+}
+
+}  // namespace
+}  // namespace anywire
