@@ -38,7 +38,7 @@ std::vector<Handicap> AllHandicaps() {
       {.name = "one_byte", .io_piece = 1, .faults = {}, .tiny_limits = false},
       {.name = "delayed",
        .io_piece = 0,
-       .faults = {.max_delay = absl::Microseconds(300),
+       .faults = {.max_delay = absl::Microseconds(100),
                   .reorder_streams = true,
                   .refusals_per_mille = 200},
        .tiny_limits = false},

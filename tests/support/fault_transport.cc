@@ -78,24 +78,28 @@ class FaultConnection final : public Connection, private Connection::Events, pri
     if (!filled_.empty() && published_.empty()) travel_at_ = Clock::now() + RandomDelay();
     for (Frame& frame : filled_) published_.push_back(std::move(frame));
     filled_.clear();
-    // The inner connection may hold bytes that it could not send: it says so.
-    return inner_->Publish() || !published_.empty() || cut_;
+    // The inner connection may have something to do of its own.
+    return inner_->Publish() || (!published_.empty() && !waiting_) || cut_;
   }
 
   absl::Status Transmit() override {
     bool last = false;
+    bool moved = false;
     {
       absl::MutexLock lock(&mutex_);
       if (cut_) return CutStatus();
-      if (core_->stalled()) return absl::OkStatus();
+      if (core_->stalled()) {
+        waiting_ = true;
+        return absl::OkStatus();
+      }
       if (travel_at_ > Clock::now()) {
+        waiting_ = true;
         core_->WakeAt(travel_at_, link_);
         return absl::OkStatus();
       }
     }
     // One at a time by contract, so nobody else takes from published_ meanwhile.
-    while (!last && MoveOne(last)) {
-    }
+    while (!last && MoveOne(last)) moved = true;
     {
       absl::MutexLock lock(&mutex_);
       inner_->Publish();
@@ -107,7 +111,7 @@ class FaultConnection final : public Connection, private Connection::Events, pri
     }
     absl::MutexLock lock(&mutex_);
     if (cut_) return CutStatus();
-    if (refused_ && waiting_bytes_ < plan_.room) {
+    if (refused_ && (moved || published_.empty())) {
       refused_ = false;
       core_->WakeAt(Clock::now(), link_);
     }
@@ -141,10 +145,10 @@ class FaultConnection final : public Connection, private Connection::Events, pri
 
   // Connection::Events, from the inner connection.
   void OnReadable() override { readable_.Run(*events_); }
-  void OnWritable() override { writable_.Run(*events_); }
+  void OnWritable() override { GoOn(); }
 
   // FaultTarget.
-  void Wake() override { writable_.Run(*events_); }
+  void Wake() override { GoOn(); }
   void Cut() override {
     {
       absl::MutexLock lock(&mutex_);
@@ -154,6 +158,14 @@ class FaultConnection final : public Connection, private Connection::Events, pri
     // The owner must learn of it in whatever state it is: let it look at both directions.
     core_->WakeAt(Clock::now(), link_);
     readable_.Run(*events_);
+  }
+
+  void GoOn() ABSL_LOCKS_EXCLUDED(mutex_) {
+    {
+      absl::MutexLock lock(&mutex_);
+      waiting_ = false;
+    }
+    writable_.Run(*events_);
   }
 
   bool IsCut() const ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -191,7 +203,10 @@ class FaultConnection final : public Connection, private Connection::Events, pri
       const size_t chosen = Choose();
       absl::Span<uint8_t> room =
           inner_->NewFrame(published_[chosen].stream, published_[chosen].size);
-      if (room.data() == nullptr) return false;
+      if (room.data() == nullptr) {
+        waiting_ = true;  // for the inner connection's OnWritable
+        return false;
+      }
       frame = std::move(published_[chosen]);
       published_.erase(published_.begin() + chosen);
       waiting_bytes_ -= frame.size;
@@ -216,6 +231,7 @@ class FaultConnection final : public Connection, private Connection::Events, pri
   std::deque<Frame> published_ ABSL_GUARDED_BY(mutex_);
   size_t waiting_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   Clock::time_point travel_at_ ABSL_GUARDED_BY(mutex_);
+  bool waiting_ ABSL_GUARDED_BY(mutex_) = false;  // an OnWritable is due before anything can travel
   bool refused_ ABSL_GUARDED_BY(mutex_) = false;
   bool cut_ ABSL_GUARDED_BY(mutex_) = false;
 };
