@@ -77,35 +77,37 @@ uint64_t TimingWheel::FirstSlot(int level) const {
   return (position + 1 + static_cast<uint64_t>(ahead)) << shift;
 }
 
-uint64_t TimingWheel::NextSlot(int* level) const {
+uint64_t TimingWheel::NextSlot() const {
   uint64_t next = kNever;
-  for (int i = 0; i < kLevels; ++i) {
-    if (occupied_[i] == 0) continue;
-    const uint64_t tick = FirstSlot(i);
-    // Of two that come up together the outer one goes first, since it refills the inner.
-    if (tick <= next) {
-      next = tick;
-      *level = i;
-    }
+  for (int level = 0; level < kLevels; ++level) {
+    if (occupied_[level] != 0) next = std::min(next, FirstSlot(level));
   }
   return next;
 }
 
 void TimingWheel::Advance(uint64_t to) {
-  int level = 0;
-  for (uint64_t next; (next = NextSlot(&level)) <= to;) {
+  for (uint64_t next; (next = NextSlot()) <= to;) {
     tick_ = next;
-    const uint64_t slot = (next >> (level * kSlotBits)) & (kSlots - 1);
-    occupied_[level] &= ~(uint64_t{1} << slot);
-    Timer* timer = slots_[level][slot];
-    slots_[level][slot] = nullptr;
-    while (timer != nullptr) {
-      Timer* const following = timer->next;
-      Place(*timer);
-      timer = following;
+    // Slots of several wheels may come up together: none must be passed over, or it waits for a
+    // whole turn more.
+    for (int level = 0; level < kLevels; ++level) {
+      const int shift = level * kSlotBits;
+      if ((next & ((uint64_t{1} << shift) - 1)) != 0) break;
+      Empty(level, (next >> shift) & (kSlots - 1));
     }
   }
   tick_ = std::max(tick_, to);
+}
+
+void TimingWheel::Empty(int level, uint64_t slot) {
+  occupied_[level] &= ~(uint64_t{1} << slot);
+  Timer* timer = slots_[level][slot];
+  slots_[level][slot] = nullptr;
+  while (timer != nullptr) {
+    Timer* const following = timer->next;
+    Place(*timer);
+    timer = following;
+  }
 }
 
 TimingWheel::Timer* TimingWheel::PopDue(Instant now) {

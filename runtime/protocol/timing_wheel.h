@@ -63,8 +63,10 @@ class TimingWheel {
   void Unlink(Timer& timer);
   // The tick at which the next slot of a wheel comes up that has timers; there is one.
   uint64_t FirstSlot(int level) const;
-  // The same of all wheels, and which it is; kNever when all are empty.
-  uint64_t NextSlot(int* level) const;
+  // The same of all wheels; kNever when all are empty.
+  uint64_t NextSlot() const;
+  // Places the timers of a slot anew, whose time has come.
+  void Empty(int level, uint64_t slot);
   void Advance(uint64_t to);
   uint64_t FindEarliest() const;
 

@@ -59,6 +59,7 @@ std::string EncodeHello(const Hello& hello) {
 }
 
 const char* ReadHello(Bytes bytes, Hello* hello) {
+  *hello = Hello();
   Reader reader(bytes.subspan(1));
   for (const char c : kMagic) {
     uint8_t byte = 0;
