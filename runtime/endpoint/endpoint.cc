@@ -158,7 +158,14 @@ void Endpoint::Settle() {
     return;
   }
   Transmit();
-  if (protocol_->peer_is_draining()) retired_.store(true, std::memory_order_relaxed);
+  if (protocol_->peer_is_draining()) {
+    retired_.store(true, std::memory_order_relaxed);
+    // A server that drains waits for its clients to go, so that it need not cut off what is on its
+    // way to them.
+    if (role_ == Role::kClient && protocol_->open_call_count() == 0 && !transmitting_) {
+      Lose(absl::UnavailableError("the server shuts down"), last_driven_);
+    }
+  }
   if (!events_.empty() && !dispatching_) DispatchOnLoop();
   if (reader_ == Reader::kNobody && !lost_) {
     if (async_.load(std::memory_order_relaxed) != 0) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/wire/frame_kinds.h"
 
@@ -317,7 +318,13 @@ absl::Status WireServer::CheckOpen(const wire::OpenFrame& open, const void* meth
     return absl::ResourceExhaustedError(
         absl::StrCat("the server takes ", max_calls_, " calls at once on a connection"));
   }
-  if (method == nullptr) return absl::UnimplementedError("unknown method");
+  if (method == nullptr) {
+    // The name goes back to whoever sent it.
+    constexpr size_t kLongestEcho = 256;
+    if (!(open.flags & wire::kLiteral)) return absl::UnimplementedError("unknown method");
+    return absl::UnimplementedError(
+        absl::StrCat("unknown method ", absl::CHexEscape(open.name.substr(0, kLongestEcho))));
+  }
   if ((open.flags & wire::kDeadline) && open.deadline_us == 0) {
     return absl::DeadlineExceededError("deadline exceeded");
   }
