@@ -12,6 +12,8 @@ namespace {
 
 using wire::kMessageOverhead;
 
+constexpr char kAboveCallWindow[] = "more than the call's window";
+constexpr char kAboveConnectionWindow[] = "more than the connection's window";
 constexpr uint64_t kAbsurdSize = uint64_t{1} << 48;
 constexpr size_t kLargestWindow = size_t{1} << 40;  // as HELLO has it
 
@@ -53,6 +55,10 @@ const char* ReceiveWindows::OnPiece(Call& call, const Piece& piece, ReceivedMess
                                     Outcome* outcome) {
   IncomingMessage& in = call.in;
   const bool first = !in.present;
+  if (first && !piece.partial && piece.wanted && piece.bytes.size() <= max_message_ &&
+      piece.bytes.size() + kMessageOverhead <= share_) {
+    return OnSmallMessage(call, piece, message, outcome);
+  }
   const size_t size = first ? piece.size : in.size;
   const size_t before = first ? 0 : in.received;
   const size_t after = before + piece.bytes.size();
@@ -65,9 +71,9 @@ const char* ReceiveWindows::OnPiece(Call& call, const Piece& piece, ReceivedMess
     return "more of a message than was granted";
   }
   if (call.held + Arriving(call) + call.owed + more > call_window_) {
-    return "more than the call's window";
+    return kAboveCallWindow;
   }
-  if (held_ + owed_ + more > connection_window_) return "more than the connection's window";
+  if (held_ + owed_ + more > connection_window_) return kAboveConnectionWindow;
   held_ += more;
 
   const bool too_large = first && piece.wanted && size > max_message_;
@@ -115,6 +121,22 @@ const char* ReceiveWindows::OnPiece(Call& call, const Piece& piece, ReceivedMess
     message->owned = std::move(in.bytes);
     message->bytes = absl::MakeConstSpan(message->owned.get(), size);
   }
+  *outcome = Outcome::kComplete;
+  return nullptr;
+}
+
+const char* ReceiveWindows::OnSmallMessage(Call& call, const Piece& piece, ReceivedMessage* message,
+                                           Outcome* outcome) {
+  const size_t cost = piece.bytes.size() + kMessageOverhead;
+  if (call.held + call.owed + cost > call_window_) return kAboveCallWindow;
+  if (held_ + owed_ + cost > connection_window_) return kAboveConnectionWindow;
+  if (piece.last) {
+    owed_ += cost;
+  } else {
+    held_ += cost;
+    call.held += cost;
+  }
+  message->bytes = piece.bytes;
   *outcome = Outcome::kComplete;
   return nullptr;
 }

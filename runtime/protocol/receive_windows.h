@@ -73,6 +73,9 @@ class ReceiveWindows {
   size_t ShareOf(size_t size) const;
   size_t ExcessOf(size_t size) const;
   size_t Arriving(const Call& call) const;
+  // The usual case of OnPiece: a whole message that fits its share.
+  const char* OnSmallMessage(Call& call, const Piece& piece, ReceivedMessage* message,
+                             Outcome* outcome);
   void Store(IncomingMessage& in, absl::Span<const uint8_t> bytes);
   void Return(size_t amount) {
     held_ -= amount;

@@ -1,0 +1,406 @@
+// Calls of every shape, their ends, the limits (at, below and above) and time, through both
+// machines.
+#include <algorithm>
+#include <string>
+
+#include "anywire/delivery.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "runtime/protocol/testing.h"
+
+namespace anywire::protocol {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::MachinePair;
+using testing::PayloadOf;
+using testing::TextOf;
+
+const Event* Find(const Protocol::Events& events, uint8_t bits) {
+  for (const Event& event : events) {
+    if ((event.bits & bits) == bits) return &event;
+  }
+  return nullptr;
+}
+
+absl::Status FinalOf(const Protocol::Events& events) {
+  const Event* const event = Find(events, Event::kFinished);
+  if (event == nullptr) return absl::InternalError("no end");
+  return event->final != nullptr ? event->final->status : absl::OkStatus();
+}
+
+// Opens a call that is not half-closed and brings it to the handler.
+struct OpenCall {
+  explicit OpenCall(MachinePair& pair, const MachinePair::OpenOptions& options = Streaming()) {
+    client = *pair.Open(options);
+    EXPECT_TRUE(pair.Settle().ok());
+    server = pair.TakeServerEvents().at(0).call;
+  }
+  static MachinePair::OpenOptions Streaming() {
+    MachinePair::OpenOptions options;
+    options.half_close = false;
+    return options;
+  }
+  CallId client, server;
+};
+
+// ---- ends
+
+TEST(CallsTest, CancelTellsTheHandlerAndFreesTheStreamAtOnce) {
+  MachinePair pair;
+  OpenCall call(pair);
+  pair.client.Cancel(call.client, absl::CancelledError("enough"), pair.client_events);
+  EXPECT_EQ(FinalOf(pair.TakeClientEvents()), absl::CancelledError("enough"));
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_EQ(FinalOf(pair.TakeServerEvents()).code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(pair.TakeClientEvents().empty());
+  // The handler has not let go, and the stream is used again.
+  OpenCall next(pair);
+  EXPECT_EQ(pair.server.call_count(), 2u);
+  pair.server.Finish(call.server, absl::OkStatus(), nullptr, nullptr);  // does nothing
+  EXPECT_EQ(pair.server.Send(call.server, PayloadOf("x")), SendResult::kOver);
+  pair.server.Release(call.server, pair.server_events);
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_TRUE(pair.client_events.empty());
+  EXPECT_EQ(pair.server.call_count(), 1u);
+}
+
+TEST(CallsTest, AFinishBeforeTheHalfCloseEndsTheClientsDirection) {
+  MachinePair pair;
+  OpenCall call(pair);
+  const Metadata trailing{{"k", "v"}};
+  pair.server.Finish(call.server, absl::AbortedError("no"), &trailing, nullptr);
+  pair.server.Release(call.server, pair.server_events);
+  ASSERT_TRUE(pair.Settle().ok());
+  const Protocol::Events events = pair.TakeClientEvents();
+  EXPECT_EQ(FinalOf(events), absl::AbortedError("no"));
+  EXPECT_EQ(events[0].final->trailing.Get("k"), "v");
+  EXPECT_EQ(pair.client.Send(call.client, PayloadOf("x")), SendResult::kOver);
+  pair.client.Release(call.client, pair.client_events);
+  EXPECT_EQ(pair.client.call_count(), 0u);
+  EXPECT_EQ(pair.server.call_count(), 0u);
+}
+
+TEST(CallsTest, ALostConnectionSaysWhatIsKnownOfEachCall) {
+  MachinePair pair;
+  const std::string text = "x";
+  OpenCall sent(pair);
+  pair.client_log.room = 0;
+  const CallId unsent = *pair.OpenUnary(text);
+  EXPECT_TRUE(pair.queued);
+  pair.client.OnConnectionLost(absl::UnavailableError("gone"), pair.client_events);
+  const Protocol::Events events = pair.TakeClientEvents();
+  ASSERT_EQ(events.size(), 2u);
+  for (const Event& event : events) {
+    EXPECT_EQ(event.final->status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_EQ(DeliveryOf(event.final->status),
+              event.call == unsent ? Delivery::kNotSent : Delivery::kUnknown);
+  }
+  EXPECT_EQ(DeliveryOf(pair.OpenUnary(text).status()), Delivery::kNotSent);
+}
+
+TEST(CallsTest, DrainRefusesNewCallsAndLetsTheOthersGoOn) {
+  MachinePair pair;
+  OpenCall running(pair);
+  const std::string text = "x";
+  pair.server.Drain();
+  ASSERT_TRUE(pair.OpenUnary(text).ok());  // before the client has heard of it
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_TRUE(pair.client.peer_is_draining());
+  const absl::Status refused = FinalOf(pair.TakeClientEvents());
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(DeliveryOf(refused), Delivery::kNotProcessed);
+  EXPECT_EQ(DeliveryOf(pair.OpenUnary(text).status()), Delivery::kNotSent);
+  EXPECT_EQ(pair.server.open_call_count(), 1u);
+  pair.server.Finish(running.server, absl::OkStatus(), nullptr, nullptr);
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_TRUE(FinalOf(pair.TakeClientEvents()).ok());
+  EXPECT_EQ(pair.server.open_call_count(), 0u);
+}
+
+TEST(CallsTest, AnUnknownMethodIsUnimplementedAndNotProcessed) {
+  MachinePair pair;
+  MachinePair::OpenOptions options;
+  options.method = "other.Service/Method";
+  ASSERT_TRUE(pair.Open(options).ok());
+  ASSERT_TRUE(pair.Settle().ok());
+  const absl::Status status = FinalOf(pair.TakeClientEvents());
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(DeliveryOf(status), Delivery::kNotProcessed);
+  EXPECT_TRUE(pair.server_events.empty());
+}
+
+TEST(CallsTest, MetadataGoBothWays) {
+  MachinePair pair;
+  const Metadata sent{{"a-bin", absl::string_view("\0\1", 2)}, {"b", "text"}};
+  MachinePair::OpenOptions options = OpenCall::Streaming();
+  options.metadata = &sent;
+  ASSERT_TRUE(pair.Open(options).ok());
+  ASSERT_TRUE(pair.Settle().ok());
+  const Protocol::Events incoming = pair.TakeServerEvents();
+  ASSERT_NE(incoming.at(0).metadata, nullptr);
+  EXPECT_EQ(incoming[0].metadata->Get("a-bin"), absl::string_view("\0\1", 2));
+  EXPECT_TRUE(pair.server.SendInitialMetadata(incoming[0].call, sent).ok());
+  EXPECT_FALSE(pair.server.SendInitialMetadata(incoming[0].call, sent).ok());
+  EXPECT_EQ(pair.server.Send(incoming[0].call, PayloadOf("x")), SendResult::kSent);
+  EXPECT_EQ(pair.server_log.frames.size(), 1u);  // together with the message
+  ASSERT_TRUE(pair.Settle().ok());
+  const Protocol::Events events = pair.TakeClientEvents();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].bits, Event::kInitialMetadata | Event::kMessage);
+  EXPECT_EQ(events[0].metadata->Get("b"), "text");
+}
+
+// ---- limits
+
+TEST(LimitsTest, ReceivedMessages) {
+  Limits limits;
+  limits.max_receive_message_size = 1000;
+  MachinePair pair(Limits(), limits);
+  ASSERT_TRUE(pair.Settle().ok());
+  for (const size_t size : {999, 1000, 1001}) {
+    const std::string message(size, 'x');
+    ASSERT_TRUE(pair.OpenUnary(message).ok());
+    ASSERT_TRUE(pair.Settle().ok());
+    const Protocol::Events server = pair.TakeServerEvents();
+    EXPECT_EQ(server.size(), size <= 1000 ? 1u : 0u) << size;
+    if (size > 1000) {
+      const absl::Status status = FinalOf(pair.TakeClientEvents());
+      EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+      EXPECT_EQ(DeliveryOf(status), Delivery::kNotProcessed);
+    }
+  }
+}
+
+TEST(LimitsTest, AReplyThatIsTooLargeEndsTheCallAtTheClient) {
+  Limits limits;
+  limits.max_receive_message_size = 100000;
+  MachinePair pair(limits, Limits());
+  ASSERT_TRUE(pair.Settle().ok());
+  const std::string request = "x";
+  for (const size_t size : {99999, 100000, 100001}) {
+    ASSERT_TRUE(pair.OpenUnary(request).ok());
+    ASSERT_TRUE(pair.Settle().ok());
+    const std::string reply(size, 'r');
+    const Payload payload = PayloadOf(reply);
+    const CallId call = pair.TakeServerEvents().at(0).call;
+    pair.server.Finish(call, absl::OkStatus(), nullptr, &payload);
+    pair.server.Release(call, pair.server_events);
+    ASSERT_TRUE(pair.Settle().ok());
+    EXPECT_EQ(FinalOf(pair.TakeClientEvents()).code(),
+              size <= 100000 ? absl::StatusCode::kOk : absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(pair.server.call_count(), 0u);
+  }
+}
+
+TEST(LimitsTest, SentMessages) {
+  Limits limits;
+  limits.max_send_message_size = 1000;
+  MachinePair pair(limits, limits);
+  OpenCall call(pair);
+  for (const size_t size : {999, 1000, 1001}) {
+    const std::string message(size, 'x');
+    EXPECT_EQ(pair.client.Send(call.client, PayloadOf(message)),
+              size <= 1000 ? SendResult::kSent : SendResult::kTooLarge);
+    EXPECT_EQ(pair.OpenUnary(message).status().code(),
+              size <= 1000 ? absl::StatusCode::kOk : absl::StatusCode::kResourceExhausted);
+    ASSERT_TRUE(pair.Settle().ok());
+  }
+  const std::string large(1001, 'x');
+  const Payload payload = PayloadOf(large);
+  pair.server.Finish(call.server, absl::OkStatus(), nullptr, &payload);
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_EQ(FinalOf(pair.TakeClientEvents()).code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(LimitsTest, ConcurrentCallsWaitAndWaitingCallsAreCounted) {
+  Limits server_limits;
+  server_limits.max_concurrent_calls = 2;
+  Limits client_limits;
+  client_limits.max_waiting_calls = 2;
+  MachinePair pair(client_limits, server_limits);
+  ASSERT_TRUE(pair.Settle().ok());
+  const std::string text = "x";
+  for (int i = 1; i <= 5; ++i) {
+    const absl::StatusOr<CallId> call = pair.OpenUnary(text);
+    EXPECT_EQ(call.ok(), i <= 4) << i;
+    EXPECT_EQ(pair.queued, i == 3 || i == 4) << i;
+    if (!call.ok()) {
+      EXPECT_EQ(DeliveryOf(call.status()), Delivery::kNotSent);
+    }
+  }
+  ASSERT_TRUE(pair.Settle().ok());
+  Protocol::Events events = pair.TakeServerEvents();
+  ASSERT_EQ(events.size(), 2u);
+  // One that ends makes place for one, though the server's owner has not released it.
+  pair.server.Finish(events[0].call, absl::OkStatus(), nullptr, nullptr);
+  ASSERT_TRUE(pair.Settle().ok());
+  events = pair.TakeServerEvents();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(TextOf(events[0]), text);
+}
+
+TEST(LimitsTest, CancelledCallsWhoseHandlersRunAreLimitedToo) {
+  Limits limits;
+  limits.max_concurrent_calls = 2;
+  MachinePair pair(Limits(), limits);
+  ASSERT_TRUE(pair.Settle().ok());
+  for (int i = 1; i <= 5; ++i) {
+    const CallId call = *pair.Open(OpenCall::Streaming());
+    ASSERT_TRUE(pair.Settle().ok());
+    const bool accepted = Find(pair.TakeServerEvents(), Event::kIncoming) != nullptr;
+    EXPECT_EQ(accepted, i <= 4) << i;
+    if (!accepted) {
+      const absl::Status status = FinalOf(pair.TakeClientEvents());
+      EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+      EXPECT_EQ(DeliveryOf(status), Delivery::kNotProcessed);
+    }
+    pair.client.Cancel(call, absl::CancelledError("x"), pair.client_events);
+    ASSERT_TRUE(pair.Settle().ok());
+    pair.TakeClientEvents();
+  }
+}
+
+TEST(LimitsTest, ASlowReaderStallsItsOwnCallAlone) {
+  Limits limits;
+  limits.call_window = 16 << 10;
+  MachinePair pair(Limits(), limits);
+  OpenCall slow(pair), other(pair);
+  const std::string message(4096 - 64, 'x');
+  int sent = 0;
+  while (pair.client.Send(slow.client, PayloadOf(message)) == SendResult::kSent) ++sent;
+  EXPECT_EQ(sent, 4);  // the window, to the byte
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_EQ(pair.client.Send(slow.client, PayloadOf(message)), SendResult::kOver);  // one waits
+  EXPECT_EQ(pair.client.Send(other.client, PayloadOf(message)), SendResult::kSent);
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_EQ(Find(pair.TakeClientEvents(), Event::kWritable), nullptr);
+  for (int i = 0; i < 2; ++i) pair.server.Consumed(slow.server, message.size());
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_NE(Find(pair.TakeClientEvents(), Event::kWritable), nullptr);
+}
+
+TEST(LimitsTest, SmallCallsPassBetweenThePiecesOfALargeOne) {
+  MachinePair pair;
+  OpenCall large(pair);
+  const std::string message(1 << 20, 'x'), small = "small";
+  EXPECT_EQ(pair.client.Send(large.client, PayloadOf(message)), SendResult::kQueued);
+  pair.client_log.room = 3;
+  pair.client.Pump(pair.now, pair.client_events);
+  pair.client_log.room = SIZE_MAX;
+  ASSERT_TRUE(pair.OpenUnary(small).ok());
+  EXPECT_FALSE(pair.queued);
+  ASSERT_EQ(pair.client_log.frames.size(), 4u);
+  EXPECT_LE(pair.client_log.frames[0].bytes.size(), 16u << 10);
+  ASSERT_TRUE(pair.Settle().ok());
+  const Protocol::Events events = pair.TakeServerEvents();
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(TextOf(events[0]), small);
+  EXPECT_EQ(TextOf(events[1]), message);
+}
+
+TEST(LimitsTest, MetadataThatDoNotFitAFrameGoInFragments) {
+  MachinePair pair(Limits(), Limits(), 1024);
+  ASSERT_TRUE(pair.Settle().ok());
+  Metadata metadata;
+  for (int i = 0; i < 15; ++i) metadata.Add("key", std::string(900, 'v'));
+  MachinePair::OpenOptions options;
+  const std::string message(3000, 'm');
+  options.message = &message;
+  options.metadata = &metadata;
+  ASSERT_TRUE(pair.Open(options).ok());
+  ASSERT_TRUE(pair.Settle().ok());
+  Protocol::Events events = pair.TakeServerEvents();
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].metadata->size(), 15u);
+  EXPECT_EQ(TextOf(events[1]), message);
+  EXPECT_TRUE(pair.server.SendInitialMetadata(events[0].call, metadata).ok());
+  pair.server.Finish(events[0].call, absl::AbortedError(std::string(5000, 't')), &metadata,
+                     nullptr);
+  pair.server.Release(events[0].call, pair.server_events);
+  ASSERT_TRUE(pair.Settle().ok());
+  events = pair.TakeClientEvents();
+  EXPECT_NE(Find(events, Event::kInitialMetadata), nullptr);
+  const Event* const end = Find(events, Event::kFinished);
+  ASSERT_NE(end, nullptr);
+  EXPECT_EQ(end->final->status.message().size(), 5000u);
+  EXPECT_EQ(end->final->trailing.size(), 15u);
+}
+
+// ---- time
+
+TEST(TimeTest, TheDeadlineEndsACallAtBothEnds) {
+  MachinePair pair;
+  MachinePair::OpenOptions options = OpenCall::Streaming();
+  options.deadline = pair.now + seconds(1);
+  OpenCall call(pair, options);
+  EXPECT_LE(pair.server.NextWakeup(), pair.now + seconds(1) + milliseconds(2));
+  pair.now += milliseconds(999);
+  ASSERT_TRUE(pair.client.OnTime(pair.now, pair.client_events).ok());
+  EXPECT_TRUE(pair.client_events.empty());
+  pair.now += milliseconds(3);
+  ASSERT_TRUE(pair.client.OnTime(pair.now, pair.client_events).ok());
+  ASSERT_TRUE(pair.server.OnTime(pair.now, pair.server_events).ok());
+  EXPECT_EQ(FinalOf(pair.TakeClientEvents()).code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(FinalOf(pair.TakeServerEvents()).code(), absl::StatusCode::kDeadlineExceeded);
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_TRUE(pair.client_events.empty());
+}
+
+TEST(TimeTest, AReplyAfterTheDeadlineIsTooLate) {
+  MachinePair pair;
+  MachinePair::OpenOptions options = OpenCall::Streaming();
+  options.deadline = pair.now + seconds(1);
+  OpenCall call(pair, options);
+  pair.server.Finish(call.server, absl::OkStatus(), nullptr, nullptr);
+  pair.now += seconds(2);
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_EQ(FinalOf(pair.TakeClientEvents()).code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST(TimeTest, ADeadlinePastIsNotSent) {
+  MachinePair pair;
+  MachinePair::OpenOptions options;
+  options.deadline = pair.now;
+  const absl::Status status = pair.Open(options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(DeliveryOf(status), Delivery::kNotSent);
+}
+
+TEST(TimeTest, NoHelloInTime) {
+  MachinePair pair;
+  pair.now += seconds(4);
+  EXPECT_TRUE(pair.server.OnTime(pair.now, pair.server_events).ok());
+  pair.now += seconds(2);
+  EXPECT_EQ(pair.server.OnTime(pair.now, pair.server_events).code(),
+            absl::StatusCode::kUnavailable);
+}
+
+TEST(TimeTest, KeepaliveGivesUpASilentPeerWithCallsOpenOnly) {
+  MachinePair idle;
+  ASSERT_TRUE(idle.Settle().ok());
+  idle.now += std::chrono::hours(1);
+  EXPECT_TRUE(idle.client.OnTime(idle.now, idle.client_events).ok());
+  EXPECT_FALSE(idle.client.wants_pump());
+
+  MachinePair pair;
+  OpenCall call(pair);
+  for (int i = 0; i < 3; ++i) {
+    pair.now += seconds(21);  // an answered ping each time
+    ASSERT_TRUE(pair.client.OnTime(pair.now, pair.client_events).ok());
+    EXPECT_TRUE(pair.client.wants_pump());
+    ASSERT_TRUE(pair.Settle().ok());
+  }
+  pair.now += seconds(21);
+  ASSERT_TRUE(pair.client.OnTime(pair.now, pair.client_events).ok());
+  pair.now += seconds(9);
+  EXPECT_TRUE(pair.client.OnTime(pair.now, pair.client_events).ok());
+  pair.now += seconds(2);
+  EXPECT_EQ(pair.client.OnTime(pair.now, pair.client_events).code(),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(FinalOf(pair.TakeClientEvents()).code(), absl::StatusCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace anywire::protocol
