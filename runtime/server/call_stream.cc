@@ -18,7 +18,7 @@ using protocol::SendResult;
 void ServerCall::OnMessage(protocol::CallId id, ReceivedMessage& message, bool last) {
   PendingRead read;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     if (!Is(id) || over_) return;
     if (pending_read_.done != nullptr) {
       std::swap(read, pending_read_);
@@ -38,7 +38,7 @@ void ServerCall::OnMessage(protocol::CallId id, ReceivedMessage& message, bool l
 void ServerCall::OnHalfClose(protocol::CallId id) {
   PendingRead read;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     if (!Is(id)) return;
     half_closed_ = true;
     std::swap(read, pending_read_);
@@ -49,7 +49,7 @@ void ServerCall::OnHalfClose(protocol::CallId id) {
 void ServerCall::OnWritable(protocol::CallId id) {
   Operation* written;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     if (!Is(id)) return;
     written = std::exchange(pending_write_, nullptr);
   }
@@ -61,7 +61,7 @@ void ServerCall::OnOver(protocol::CallId id) {
   Operation* written;
   std::optional<CancellationSource> cancellation;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     if (!Is(id)) return;
     over_ = true;
     DropUnread();
@@ -98,7 +98,7 @@ std::optional<ServerCall::Unread> ServerCall::NextUnread() {
 void ServerCall::Read(MessageLite* message, Operation& done) {
   std::optional<Unread> next;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     next = NextUnread();
     if (!next.has_value() && !over_ && !half_closed_) {
       pending_read_ = {message, &done};
@@ -136,7 +136,7 @@ void ServerCall::Write(const MessageLite& message, Operation& done) {
         if (!added.ok()) return SendResult::kOver;
         const SendResult result = protocol.Send(call_, payload);
         if (result == SendResult::kQueued) {
-          const absl::MutexLock lock(&mutex_);
+          const MutexLock lock(&mutex_);
           pending_write_ = &done;
         }
         return result;

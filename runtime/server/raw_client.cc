@@ -121,7 +121,7 @@ Metadata RawCall::trailing() const {
 
 void RawCall::OnEvent(protocol::Event& event) {
   if (event.bits & protocol::Event::kMessage) {
-    endpoint_->Run([this, &event](Protocol& protocol, Protocol::Events&) {
+    endpoint_->Run([&event](Protocol& protocol, Protocol::Events&) {
       protocol.Consumed(event.call, event.message.bytes.size());
     });
   }

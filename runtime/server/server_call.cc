@@ -25,14 +25,14 @@ constexpr size_t kLargeMessages = 16 << 10;
 }  // namespace
 
 void ServerCall::Assign(protocol::CallId id, internal::MethodHandler& handler) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   assigned_ = true;
   call_ = id;
   handler_ = &handler;
 }
 
 void ServerCall::Unassign() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   assigned_ = false;
   over_ = false;
   half_closed_ = false;
@@ -47,7 +47,7 @@ void ServerCall::Unassign() {
 bool ServerCall::EndEarly(Protocol& protocol, Protocol::Events& events,
                           const absl::Status& status) {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     if (!assigned_ || over_) return false;
     over_ = true;
   }
@@ -71,7 +71,7 @@ void ServerCall::OnEvent(Event& event) {
   if (event.bits & Event::kIncoming) {
     if (!Begin(event)) return;
   } else {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     if (!Is(id)) return;
     receiving = !running_;
   }
@@ -178,7 +178,7 @@ void ServerCall::Done(bool) {
 void ServerCall::Work() {
   bool over;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     over = over_;
   }
   if (over) return Reject(absl::CancelledError());

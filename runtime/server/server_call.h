@@ -20,7 +20,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
+#include "anywire/mutex.h"
 #include "anywire/operation.h"
 #include "anywire/server_streams.h"
 #include "anywire/task.h"
@@ -107,7 +107,7 @@ class ServerCall final : public CallSink,
   static absl::Status BadInitialMetadata(const absl::Status& why);
   std::optional<Unread> NextUnread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropUnread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Is(protocol::CallId id) const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+  bool Is(protocol::CallId id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return assigned_ && call_ == id;
   }
 
@@ -124,7 +124,7 @@ class ServerCall final : public CallSink,
   bool has_request_ = false;
   bool running_ = false;  // no longer receiving
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   bool assigned_ ABSL_GUARDED_BY(mutex_) = false;     // not idle
   bool over_ ABSL_GUARDED_BY(mutex_) = false;         // ended before its handler
   bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;  // no message follows those in unread_

@@ -174,7 +174,8 @@ TEST_F(ServerCallTest, AMessageOfAStreamThatCannotBeParsedEndsTheCall) {
   Door door;
   absl::Notification ended;
   std::atomic<bool> first = false, second = true, cancelled = false;
-  service_.upload = [&](ServerContext& context, Reader& reader, Text*) -> Task<absl::Status> {
+  service_.upload = [&door, &first, &second, &cancelled, &ended](
+                        ServerContext& context, Reader& reader, Text*) -> Task<absl::Status> {
     Text request;
     first = co_await reader.Read(&request);
     second = co_await reader.Read(&request);
@@ -270,8 +271,10 @@ TEST_F(ServerCallTest, MessagesFlowBothWays) {
 TEST_F(ServerCallTest, CancellationReachesTheHandlerWhereverItIs) {
   std::atomic<bool> read_ok = true, token_fired = false;
   absl::Notification ended;
-  service_.upload = [&](ServerContext& context, Reader& reader, Text*) -> Task<absl::Status> {
-    const CancellationCallback callback(context.cancellation(), [&] { token_fired = true; });
+  service_.upload = [&token_fired, &read_ok, &ended](ServerContext& context, Reader& reader,
+                                                     Text*) -> Task<absl::Status> {
+    const CancellationCallback callback(context.cancellation(),
+                                        [&token_fired] { token_fired = true; });
     Text request;
     while (co_await reader.Read(&request)) {
     }
@@ -295,7 +298,8 @@ TEST_F(ServerCallTest, TheDeadlineEndsTheCallAndIsInTheScope) {
   Door door;
   absl::Notification ended;
   std::atomic<bool> same = false;
-  service_.echo = [&](ServerContext& context, const Text&, Text*) -> Task<absl::Status> {
+  service_.echo = [&same, &door, &ended](ServerContext& context, const Text&,
+                                         Text*) -> Task<absl::Status> {
     same = CurrentCallScope() != nullptr && CurrentCallScope()->deadline == context.deadline() &&
            context.time_left() <= absl::Milliseconds(50);
     const CancellationCallback callback(context.cancellation(), [&door] { door.Open(); });
@@ -315,8 +319,10 @@ TEST_F(ServerCallTest, TheDeadlineEndsTheCallAndIsInTheScope) {
 TEST_F(ServerCallTest, AHandlerMayOutliveItsConnection) {
   Door door;
   absl::Notification cancelled, ended;
-  service_.echo = [&](ServerContext& context, const Text&, Text* reply) -> Task<absl::Status> {
-    const CancellationCallback callback(context.cancellation(), [&] { cancelled.Notify(); });
+  service_.echo = [&cancelled, &door, &ended](ServerContext& context, const Text&,
+                                              Text* reply) -> Task<absl::Status> {
+    const CancellationCallback callback(context.cancellation(),
+                                        [&cancelled] { cancelled.Notify(); });
     co_await door.Pass();
     reply->set_value("for nobody");
     EXPECT_TRUE(context.cancelled());
@@ -330,7 +336,7 @@ TEST_F(ServerCallTest, AHandlerMayOutliveItsConnection) {
   client.Close();
   EXPECT_TRUE(client.WaitForLoss());
   server_->Shutdown(absl::ZeroDuration());
-  std::thread opener([&] {
+  std::thread opener([&cancelled, &door] {
     EXPECT_TRUE(cancelled.WaitForNotificationWithTimeout(kPatience));
     door.Open();
   });
@@ -342,7 +348,8 @@ TEST_F(ServerCallTest, AHandlerMayOutliveItsConnection) {
 TEST_F(ServerCallTest, AWriterWaitsForItsReaderAndHearsOfTheEnd) {
   std::atomic<int> written = 0;
   absl::Notification ended;
-  service_.download = [&](ServerContext&, const Text&, Writer& writer) -> Task<absl::Status> {
+  service_.download = [&written, &ended](ServerContext&, const Text&,
+                                         Writer& writer) -> Task<absl::Status> {
     Text message;
     message.set_value(std::string(100'000, 'w'));
     while (co_await writer.Write(message)) ++written;
@@ -432,7 +439,7 @@ TEST_F(ServerCallTest, ARequestBeyondTheLimitAndAReplyToo) {
 TEST_F(ServerCallTest, AFullQueueOfBlockingHandlersRefusesCalls) {
   absl::Notification release;
   std::atomic<int> running = 0;
-  service_.blocking_echo = [&](ServerContext&, const Text&, Text*) {
+  service_.blocking_echo = [&running, &release](ServerContext&, const Text&, Text*) {
     ++running;
     release.WaitForNotificationWithTimeout(kPatience);
     return absl::OkStatus();
@@ -454,7 +461,7 @@ TEST_F(ServerCallTest, AFullQueueOfBlockingHandlersRefusesCalls) {
 TEST_F(ServerCallTest, ACallThatIsCancelledInTheQueueDoesNotRun) {
   absl::Notification release;
   std::atomic<int> running = 0;
-  service_.blocking_echo = [&](ServerContext&, const Text&, Text*) {
+  service_.blocking_echo = [&running, &release](ServerContext&, const Text&, Text*) {
     ++running;
     release.WaitForNotificationWithTimeout(kPatience);
     return absl::OkStatus();
@@ -475,7 +482,8 @@ TEST_F(ServerCallTest, ACallThatIsCancelledInTheQueueDoesNotRun) {
 TEST_F(ServerCallTest, UnreadMessagesOfTheProcessHaveALimit) {
   Door door;
   absl::Notification ended;
-  service_.upload = [&](ServerContext& context, Reader& reader, Text*) -> Task<absl::Status> {
+  service_.upload = [&door, &ended](ServerContext& context, Reader& reader,
+                                    Text*) -> Task<absl::Status> {
     co_await door.Pass();
     Text request;
     int read = 0;

@@ -246,7 +246,7 @@ TEST_F(ServerTest, RepliesAreNotLostAtTheEnd) {
   std::atomic<int> answered = 0, refused = 0, lost = 0;
   std::vector<std::thread> callers;
   for (int i = 0; i < 3; ++i) {
-    callers.emplace_back([&, this] {
+    callers.emplace_back([this, &address, &stop, &answered, &refused, &lost] {
       const auto client = NewClient(address);
       while (!stop && !client->endpoint()->retired()) {
         const absl::Status status = client->Call(kEcho, Wire("a reply"))->WaitForEnd();
