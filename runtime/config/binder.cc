@@ -28,6 +28,7 @@ std::string Join(absl::string_view outer, absl::string_view inner) {
 
 std::vector<std::string> KeysOf(const Descriptor& descriptor) {
   std::vector<std::string> keys;
+  keys.reserve(descriptor.field_count());
   for (int i = 0; i < descriptor.field_count(); ++i) keys.push_back(descriptor.field(i)->name());
   return keys;
 }

@@ -64,11 +64,11 @@ absl::StatusOr<Config> LoadConfigForProcess(int& argc, char** argv, const char* 
 }
 
 Config LoadConfigOrExit(int& argc, char** argv, const TransportRegistry& registry) {
-  absl::StatusOr<Config> config =
-      LoadConfigForProcess(argc, argv, std::getenv(kVariable), registry);
+  const char* environment = std::getenv(kVariable);  // NOLINT(concurrency-mt-unsafe): only read
+  absl::StatusOr<Config> config = LoadConfigForProcess(argc, argv, environment, registry);
   if (!config.ok()) {
     std::fprintf(stderr, "%s\n", std::string(config.status().message()).c_str());
-    std::exit(kExitCode);
+    std::exit(kExitCode);  // NOLINT(concurrency-mt-unsafe): main has not begun its work
   }
   return *std::move(config);
 }

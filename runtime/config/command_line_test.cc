@@ -136,6 +136,7 @@ TEST_F(LoadConfigForProcessTest, UrisAreChecked) {
 
 // ---- the process ends ----
 
+// NOLINTBEGIN(concurrency-mt-unsafe): one thread
 void LoadHere(const std::vector<std::string>& arguments) {
   Arguments all(arguments);
   const Config config = LoadConfigOrExit(all.argc, all.argv(), FakeTransports());
@@ -160,6 +161,7 @@ TEST(LoadConfigOrExitDeathTest, EnvironmentIsRead) {
               "^/nowhere\\.json: there is no such file \\(named by ANYWIRE_CONFIG\\)[^\n]*\n$");
   unsetenv("ANYWIRE_CONFIG");
 }
+// NOLINTEND(concurrency-mt-unsafe)
 
 }  // namespace
 }  // namespace anywire::config

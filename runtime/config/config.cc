@@ -163,7 +163,7 @@ absl::Status Config::CheckServices() const {
 absl::Status Config::CheckTransports(const TransportRegistry& registry) const {
   const auto check = [this, &registry](const std::string& uri, const std::string& path,
                                        absl::string_view field) -> absl::Status {
-    const absl::Status status = ResolveUri(uri, registry).status();
+    absl::Status status = ResolveUri(uri, registry).status();
     if (status.ok()) return status;
     return Error(path, absl::StrCat(field, ": ", Printable(status.message(), 1000)), "");
   };
