@@ -37,44 +37,6 @@ using testing::HasSubstr;
 constexpr absl::Duration kPatience = absl::Seconds(30);
 constexpr char kAddress[] = "inproc:server-call-test";
 
-// Something that a coroutine awaits until a test, or another thread, lets it go on.
-class Door {
- public:
-  auto Pass() {
-    return internal::AwaitStep(
-        [this](Operation& done) {
-          {
-            const absl::MutexLock lock(&mutex_);
-            if (!open_) {
-              waiting_.push_back(&done);
-              return;
-            }
-          }
-          done.Done(true);
-        },
-        [](bool) {});
-  }
-  void Open() {
-    std::vector<Operation*> waiting;
-    {
-      const absl::MutexLock lock(&mutex_);
-      open_ = true;
-      waiting = std::move(waiting_);
-    }
-    for (Operation* operation : waiting) operation->Done(true);
-  }
-  void WaitUntilSomebodyWaits() {
-    const absl::MutexLock lock(&mutex_);
-    const auto waiting = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return !waiting_.empty(); };
-    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&waiting), kPatience));
-  }
-
- private:
-  absl::Mutex mutex_;
-  bool open_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<Operation*> waiting_ ABSL_GUARDED_BY(mutex_);
-};
-
 TransportRegistry Transports() {
   TransportRegistry registry;
   RegisterBuiltinTransports(registry);

@@ -4,10 +4,17 @@
 
 #include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "anywire/awaitable.h"
 #include "anywire/method.h"
+#include "anywire/operation.h"
 #include "anywire/service.h"
 #include "google/protobuf/wrappers.pb.h"
 
@@ -74,6 +81,44 @@ class TestService final : public Service {
                             BlockingServerReaderWriter<Text, Text>& stream) {
     return blocking_chat(context, stream);
   }
+};
+
+// Something that a coroutine awaits until a test, or another thread, lets it go on.
+class Door {
+ public:
+  auto Pass() {
+    return internal::AwaitStep(
+        [this](Operation& done) {
+          {
+            const absl::MutexLock lock(&mutex_);
+            if (!open_) {
+              waiting_.push_back(&done);
+              return;
+            }
+          }
+          done.Done(true);
+        },
+        [](bool) {});
+  }
+  void Open() {
+    std::vector<Operation*> waiting;
+    {
+      const absl::MutexLock lock(&mutex_);
+      open_ = true;
+      waiting = std::move(waiting_);
+    }
+    for (Operation* operation : waiting) operation->Done(true);
+  }
+  void WaitUntilSomebodyWaits() {
+    const absl::MutexLock lock(&mutex_);
+    const auto waiting = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return !waiting_.empty(); };
+    mutex_.AwaitWithTimeout(absl::Condition(&waiting), absl::Seconds(30));
+  }
+
+ private:
+  absl::Mutex mutex_;
+  bool open_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<Operation*> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
 inline std::string Wire(const std::string& value) {
