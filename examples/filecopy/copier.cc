@@ -100,6 +100,7 @@ class Copy {
       const absl::Status status = writer_.MakeFolder(folder.path());
       const absl::MutexLock lock(&mutex_);
       if (status.ok()) {
+        made_folders_.push_back(&folder);
         ++result_.folders;
       } else {
         Fail(status);
@@ -189,10 +190,9 @@ class Copy {
 
   void SetFolderModes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     // What is inside before what it is in.
-    for (auto folder = folders_.rbegin(); folder != folders_.rend(); ++folder) {
-      const absl::Status status = writer_.SetMode(folder->path(), folder->mode());
-      // NOT_FOUND: making it failed, and was counted.
-      if (!status.ok() && !absl::IsNotFound(status)) Fail(status);
+    for (auto folder = made_folders_.rbegin(); folder != made_folders_.rend(); ++folder) {
+      const absl::Status status = writer_.SetMode((*folder)->path(), (*folder)->mode());
+      if (!status.ok()) Fail(status);
     }
   }
 
@@ -212,6 +212,7 @@ class Copy {
   std::vector<Entry> folders_;
   std::vector<Entry> files_;
   std::vector<Entry> links_;
+  std::vector<const Entry*> made_folders_;
 
   std::atomic<size_t> next_file_{0};
   std::atomic<bool> stop_{false};
