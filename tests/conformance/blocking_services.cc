@@ -59,7 +59,7 @@ absl::Status BlockingConformance::Download(ServerContext& context, const Request
   if (absl::Status taken = TakeRequest(probe_, request, received); !taken.ok()) return taken;
   for (int i = 0; i < request.reply_sizes_size(); ++i) {
     if (!writer.Write(MakeReply(request, i, request.reply_sizes(i), received))) {
-      return absl::CancelledError("the reader has gone");
+      return ReaderHasGone(probe_);
     }
     probe_.written.Add();
   }
@@ -78,7 +78,7 @@ absl::Status BlockingConformance::Chat(ServerContext& context,
     if (absl::Status taken = TakeRequest(probe_, request, received); !taken.ok()) return taken;
     for (uint32_t size : request.reply_sizes()) {
       if (!stream.Write(MakeReply(request, index++, size, received))) {
-        return absl::CancelledError("the reader has gone");
+        return ReaderHasGone(probe_);
       }
       probe_.written.Add();
     }

@@ -59,7 +59,7 @@ Task<absl::Status> CoroutineConformance::Download(ServerContext& context, const 
   if (absl::Status taken = TakeRequest(probe_, request, received); !taken.ok()) co_return taken;
   for (int i = 0; i < request.reply_sizes_size(); ++i) {
     const Reply reply = MakeReply(request, i, request.reply_sizes(i), received);
-    if (!co_await writer.Write(reply)) co_return absl::CancelledError("the reader has gone");
+    if (!co_await writer.Write(reply)) co_return ReaderHasGone(probe_);
     probe_.written.Add();
   }
   co_await Hold(context, request);
@@ -77,7 +77,7 @@ Task<absl::Status> CoroutineConformance::Chat(ServerContext& context,
     if (absl::Status taken = TakeRequest(probe_, request, received); !taken.ok()) co_return taken;
     for (uint32_t size : request.reply_sizes()) {
       const Reply reply = MakeReply(request, index++, size, received);
-      if (!co_await stream.Write(reply)) co_return absl::CancelledError("the reader has gone");
+      if (!co_await stream.Write(reply)) co_return ReaderHasGone(probe_);
       probe_.written.Add();
     }
     co_await Hold(context, request);

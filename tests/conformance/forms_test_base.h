@@ -35,7 +35,7 @@ class FormsTest : public SettingTest {
   // The channel still takes calls, and they are answered.
   void ExpectAlive() {
     const Conformance::Stub stub(world().channel());
-    const Request request = MakeRequest(4711, 10, {20});
+    const Request request = MakeRequest(kAliveCall, 10, {20});
     const absl::StatusOr<Reply> reply = stub.Unary(request);
     ASSERT_OK(reply);
     EXPECT_OK(CheckReply(request, *reply, 0, 20));

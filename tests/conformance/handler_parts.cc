@@ -34,6 +34,7 @@ void Probe::Starting(ServerContext& context) {
 }
 
 void Probe::Handling(uint64_t call) {
+  if (call == kAliveCall) return;
   CallChecker* checker;
   {
     absl::MutexLock lock(&mutex_);
@@ -75,6 +76,11 @@ Reply MakeReply(const Request& request, uint32_t index, size_t size, const Recei
 
 size_t ReplySize(const Request& request) {
   return request.reply_sizes().empty() ? 0 : request.reply_sizes(0);
+}
+
+absl::Status ReaderHasGone(Probe& probe) {
+  probe.cancelled.Add();
+  return absl::CancelledError("the reader has gone");
 }
 
 absl::Status AskedStatus(const Request& request) {

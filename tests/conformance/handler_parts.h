@@ -32,6 +32,8 @@ absl::Status TakeRequest(Probe& probe, const Request& request, Received& receive
 Reply MakeReply(const Request& request, uint32_t index, size_t size, const Received& received);
 // The first of the sizes that the request asks for, or 0.
 size_t ReplySize(const Request& request);
+// For a handler whose Write said that the call is over.
+absl::Status ReaderHasGone(Probe& probe);
 absl::Status AskedStatus(const Request& request);
 
 }  // namespace anywire::test

@@ -21,11 +21,14 @@ using conformance::Nothing;
 using conformance::Reply;
 using conformance::Request;
 
+// The call that asks whether a channel still works; checkers are not told of it.
+inline constexpr uint64_t kAliveCall = 1ull << 40;
+
 // Shared by a test and its handlers. Outlives the server.
 class Probe {
  public:
-  // Handlers that have begun (at their first request, where they take several), have been told that
-  // their call is over while they waited for that, and have ended.
+  // Handlers that have begun, that were told of the end of their call while they waited for it or
+  // wrote, and that have ended.
   Counter started;
   Counter cancelled;
   Counter ended;
