@@ -81,10 +81,10 @@ def main():
         pinnings.insert(0, ("one core each", (cores[0], cores[1])))
     print("%d calls in a run, %d rounds; TCP congestion control of all three: %s (the system's)" %
           (options.calls, options.rounds, congestion_control()))
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="bench-") as folder:
-        for transport in ("unix", "tcp"):
-            for name, pinning in pinnings:
-                print("\n%s, %s" % (transport, name), flush=True)
+    for transport in ("unix", "tcp"):
+        for name, pinning in pinnings:
+            print("\n%s, %s" % (transport, name), flush=True)
+            with tempfile.TemporaryDirectory(dir="/tmp", prefix="bench-") as folder:
                 show(measure(transport, pinning, options.calls, options.rounds, folder))
 
 
