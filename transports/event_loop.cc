@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -20,8 +21,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_set.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "anywire/mutex.h"
 
 namespace anywire {
 namespace {
@@ -31,7 +32,7 @@ namespace {
 constexpr unsigned kEventsBetweenPolls = 32;
 constexpr int kEventsPerFetch = 64;
 // An alarm that is there when its loop goes has this long to go too; see Run.
-constexpr absl::Duration kLongestWaitForAlarms = absl::Seconds(30);
+constexpr std::chrono::seconds kLongestWaitForAlarms(30);
 // Silent, and yet known to the kernel: without EPOLLET it would report EPOLLHUP for ever.
 constexpr uint32_t kSilent = EPOLLET;
 
@@ -40,6 +41,8 @@ thread_local EventLoop* current_loop = nullptr;
 int64_t Nanoseconds(Instant when) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(when.time_since_epoch()).count();
 }
+
+using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kNever = INT64_MAX;
 
@@ -100,7 +103,7 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
       : owner_(owner),
         epoll_fd_(OrDie(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
         wake_fd_(OrDie(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
-        timer_(ToKj(std::chrono::steady_clock::now())) {
+        timer_(ToKj(Clock::now())) {
     // Edge-triggered, so that it need never be read.
     epoll_event event = {};
     event.events = EPOLLIN | EPOLLET;
@@ -131,9 +134,10 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   void Post(absl::AnyInvocable<void()> function) ABSL_LOCKS_EXCLUDED(mutex_) {
     bool wake;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       posted_.push_back(std::move(function));
       wake = StopSleeping();
+      if (stopping_) ending_.notify_all();
     }
     if (wake) Kick();
   }
@@ -172,7 +176,7 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
     if (when == kNever) return;  // and present is kNever too
     bool wake;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       state.when.store(when, std::memory_order_relaxed);
       wake = Enqueue(state, when);
     }
@@ -183,7 +187,7 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
     if (when >= state.when.load(std::memory_order_relaxed)) return;
     bool wake;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       int64_t present = state.when.load(std::memory_order_relaxed);
       do {
         if (when >= present) return;
@@ -194,14 +198,15 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   }
 
   void AddAlarm() ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     ++alarm_count_;
   }
 
   void ForgetAlarm(Alarm::State& state) ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (state.queued) alarms_.erase({state.queued_at, &state});
     --alarm_count_;
+    if (stopping_) ending_.notify_all();
   }
 
   kj::Timer& timer() { return timer_; }
@@ -219,7 +224,7 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   void wake() const override {
     bool wake;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       kj_woken_ = true;
       wake = StopSleeping();
     }
@@ -243,23 +248,28 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
     // What is destroyed here may post again. And whatever lives on this loop has an alarm: its last
     // owner, on another thread, may be about to post its destruction.
     tasks_ = nullptr;
-    const auto more = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-      return !posted_.empty() || alarm_count_ == 0;
-    };
     for (;;) {
       std::vector<absl::AnyInvocable<void()>> unrun;
-      absl::MutexLock lock(&mutex_);
-      if (!mutex_.AwaitWithTimeout(absl::Condition(&more), kLongestWaitForAlarms)) {
-        Die("~EventLoop", "an alarm outlives its loop");
+      {
+        MutexLock lock(&mutex_);
+        stopping_ = true;
+        const bool in_time = WaitForTheLast(Clock::now() + kLongestWaitForAlarms);
+        if (!in_time) Die("~EventLoop", "an alarm outlives its loop");
+        if (posted_.empty()) break;
+        unrun.swap(posted_);
       }
-      if (posted_.empty()) break;
-      unrun.swap(posted_);
-      mutex_.Unlock();
-      unrun.clear();
-      mutex_.Lock();
     }
     stop_ = nullptr;
     current_loop = nullptr;
+  }
+
+  // Waits until something has been posted or no alarm is left; false when it takes too long.
+  bool WaitForTheLast(Instant deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    bool in_time = true;
+    while (in_time && posted_.empty() && alarm_count_ != 0) {
+      in_time = ending_.wait_until(mutex_, deadline) == std::cv_status::no_timeout;
+    }
+    return in_time;
   }
 
   void taskFailed(kj::Exception&& failure) override {
@@ -270,7 +280,7 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   bool Turn(bool may_sleep) ABSL_LOCKS_EXCLUDED(mutex_) {
     int64_t timeout = 0;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       if (may_sleep && posted_.empty() && !kj_woken_) {
         timeout = TimeToSleep();
         if (timeout != 0) sleeping_ = true;
@@ -281,10 +291,10 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
       if (errno != EINTR) Die("epoll_wait", strerrordesc_np(errno));
       count = 0;
     }
-    const Instant now = std::chrono::steady_clock::now();
+    const Instant now = Clock::now();
     bool kj_woken;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       sleeping_ = false;
       sleeps_until_ = kNever;
       kj_woken = std::exchange(kj_woken_, false);
@@ -320,7 +330,7 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
       sleeps_until_ = std::min<int64_t>(sleeps_until_, FromKj(*next));
     }
     if (sleeps_until_ == kNever) return -1;
-    return std::max<int64_t>(0, sleeps_until_ - Nanoseconds(std::chrono::steady_clock::now()));
+    return std::max<int64_t>(0, sleeps_until_ - Nanoseconds(Clock::now()));
   }
 
   void FireAlarms(Instant now) ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -384,9 +394,11 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   int fetched_ = 0;  // of events_, those from dispatched_ on are yet to come
   int dispatched_ = 0;
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<absl::AnyInvocable<void()>> posted_ ABSL_GUARDED_BY(mutex_);
   Queue alarms_ ABSL_GUARDED_BY(mutex_);
+  std::condition_variable_any ending_;  // of posted_ and alarm_count_, once stopping_
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   int alarm_count_ ABSL_GUARDED_BY(mutex_) = 0;  // that exist, set or not
   // In the kernel or on the way there, and nobody has written to the eventfd for this sleep.
   mutable bool sleeping_ ABSL_GUARDED_BY(mutex_) = false;

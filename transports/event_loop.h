@@ -27,10 +27,10 @@ class EventLoop {
  public:
   // Starts the thread. `name` shows in debuggers (at most 15 characters).
   explicit EventLoop(std::string name);
-  // Stops and joins the thread. Posted functions that have not run are destroyed unrun on the loop's
-  // thread, as are promises still detached on it. Watches and alarms must be gone, or go by that or
-  // by their owners on other threads: it waits for the last alarm (and aborts after 30 s). Not to be
-  // called on the loop's own thread.
+  // Stops and joins the thread. Posted functions that have not run are destroyed unrun on the
+  // loop's thread, as are promises still detached on it. Watches and alarms must be gone, or go by
+  // that or by their owners on other threads: it waits for the last alarm (and aborts after 30 s).
+  // Not to be called on the loop's own thread.
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;

@@ -424,8 +424,9 @@ TEST(EventLoopTest, FailedPromiseIsLoggedWithItsName) {
 // the loop is going already.
 TEST(EventLoopTest, WaitsForAnAlarmThatAnotherThreadStillOwns) {
   struct NotifyWhenDestroyed {
-    absl::Notification& going;
+    explicit NotifyWhenDestroyed(absl::Notification& going) : going(going) {}
     ~NotifyWhenDestroyed() { going.Notify(); }
+    absl::Notification& going;
   };
   absl::Notification going;
   auto loop = std::make_unique<EventLoop>("waits");

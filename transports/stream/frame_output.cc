@@ -11,7 +11,7 @@ namespace anywire {
 absl::Span<uint8_t> FrameOutput::NewFrame(uint64_t stream, size_t size) {
   ABSL_HARDENING_ASSERT(size >= 1 && size <= max_frame_size_);
   const size_t need = FrameHeaderSize(stream, size) + size;
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (failed_ && unsent_ != 0) {
     // Nobody looks at these any more.
     for (Chunk& chunk : chunks_) Drop(chunk);
@@ -30,7 +30,7 @@ absl::Span<uint8_t> FrameOutput::NewFrame(uint64_t stream, size_t size) {
 }
 
 bool FrameOutput::Publish() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   for (auto chunk = chunks_.rbegin(); chunk != chunks_.rend(); ++chunk) {
     if (chunk->published == chunk->filled) break;
     chunk->published = chunk->filled;
@@ -39,7 +39,7 @@ bool FrameOutput::Publish() {
 }
 
 size_t FrameOutput::Gather(iovec (&pieces)[kMaxPieces]) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (blocked_ || failed_) return 0;
   size_t count = 0;
   for (const Chunk& chunk : chunks_) {
@@ -51,7 +51,7 @@ size_t FrameOutput::Gather(iovec (&pieces)[kMaxPieces]) {
 }
 
 void FrameOutput::Consume(size_t size, bool blocked) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (failed_) return;
   blocked_ = blocked;
   unsent_ -= size;
@@ -72,24 +72,24 @@ void FrameOutput::Consume(size_t size, bool blocked) {
 }
 
 void FrameOutput::Unblock() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   blocked_ = false;
 }
 
 bool FrameOutput::TakeRoom() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (unsent_ > max_unsent_ / 2) return false;
   return std::exchange(refused_, false);
 }
 
 void FrameOutput::Fail() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   failed_ = true;
   blocked_ = false;
 }
 
 size_t FrameOutput::held() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   size_t result = spare_ != nullptr ? kSmallChunk : 0;
   for (const Chunk& chunk : chunks_) result += chunk.capacity();
   return result;

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
+#include "anywire/mutex.h"
 #include "transports/stream/io_block.h"
 
 namespace anywire {
@@ -68,7 +68,7 @@ class FrameOutput {
 
   const size_t max_frame_size_;
   const size_t max_unsent_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<Chunk> chunks_ ABSL_GUARDED_BY(mutex_);  // in order; only the last has free room
   std::unique_ptr<uint8_t[]> spare_
       ABSL_GUARDED_BY(mutex_);                 // the small chunk, when not in chunks_

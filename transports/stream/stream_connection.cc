@@ -46,7 +46,7 @@ class StreamConnection::Poller final : public EventLoop::Alarm {
   void OnAlarm(Instant now) override {
     uint32_t events;
     {
-      absl::MutexLock lock(&connection_.watch_mutex_);
+      MutexLock lock(&connection_.watch_mutex_);
       events = connection_.watched_events_;
     }
     if (events == 0) return;
@@ -72,7 +72,7 @@ StreamConnection::StreamConnection(EventLoop& loop, UniqueFd fd, ConnectionInfo 
 
 StreamConnection::~StreamConnection() {
   if (destroyed_ != nullptr) *destroyed_ = true;
-  absl::MutexLock lock(&watch_mutex_);
+  MutexLock lock(&watch_mutex_);
   if (watched_) loop_.RemoveWatch(io_.fd(), *this);
   // TCP answers unread bytes with a reset, which would overtake what we sent last.
   io_.Shutdown();
@@ -84,7 +84,7 @@ StreamConnection::~StreamConnection() {
 
 void StreamConnection::Start(Events& events) {
   events_ = &events;
-  absl::MutexLock lock(&watch_mutex_);
+  MutexLock lock(&watch_mutex_);
   watched_ = loop_.AddWatch(io_.fd(), 0, *this).ok();
   if (!watched_) poller_ = std::make_unique<Poller>(loop_, *this);
 }
@@ -164,13 +164,13 @@ absl::StatusOr<absl::Span<const ReceivedFrame>> StreamConnection::Receive(Instan
 }
 
 void StreamConnection::WatchReadable(bool on) {
-  absl::MutexLock lock(&watch_mutex_);
+  MutexLock lock(&watch_mutex_);
   want_readable_ = on;
   UpdateWatch();
 }
 
 void StreamConnection::WatchWritable() {
-  absl::MutexLock lock(&watch_mutex_);
+  MutexLock lock(&watch_mutex_);
   want_writable_ = true;
   UpdateWatch();
 }
@@ -192,7 +192,7 @@ void StreamConnection::OnReady(uint32_t events) {
   constexpr uint32_t kEnd = EPOLLERR | EPOLLHUP;
   bool readable, writable = false;
   {
-    absl::MutexLock lock(&watch_mutex_);
+    MutexLock lock(&watch_mutex_);
     readable = want_readable_ && (events & (EPOLLIN | kEnd)) != 0;
     if (want_writable_ && (events & (EPOLLOUT | kEnd)) != 0) {
       writable = true;
@@ -214,7 +214,7 @@ void StreamConnection::OnReady(uint32_t events) {
 // The loop's thread and a transmitting one may both have cause; the later lets the earlier repeat.
 void StreamConnection::CallOnWritable(const bool* destroyed) {
   {
-    absl::MutexLock lock(&watch_mutex_);
+    MutexLock lock(&watch_mutex_);
     if (calling_on_writable_) {
       call_on_writable_again_ = true;
       return;
@@ -224,7 +224,7 @@ void StreamConnection::CallOnWritable(const bool* destroyed) {
   for (bool again = true; again;) {
     events_->OnWritable();
     if (destroyed != nullptr && *destroyed) return;
-    absl::MutexLock lock(&watch_mutex_);
+    MutexLock lock(&watch_mutex_);
     again = std::exchange(call_on_writable_again_, false);
     calling_on_writable_ = again;
   }

@@ -11,8 +11,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "anywire/event_loop.h"
+#include "anywire/mutex.h"
 #include "anywire/transport.h"
 #include "transports/stream/frame_input.h"
 #include "transports/stream/frame_output.h"
@@ -62,7 +62,7 @@ class StreamConnection final : public Connection, private EventLoop::Watch {
   FrameInput input_;
   absl::Status receive_status_;  // Receive's
 
-  absl::Mutex watch_mutex_;
+  Mutex watch_mutex_;
   bool watched_ ABSL_GUARDED_BY(watch_mutex_) = false;  // by the kernel
   // Stands in for the kernel's watch where that has been refused.
   std::unique_ptr<Poller> poller_ ABSL_GUARDED_BY(watch_mutex_);
