@@ -8,6 +8,9 @@
 namespace anywire::sim {
 namespace {
 
+// A deadline is kept to about a millisecond.
+constexpr Duration kTimerTolerance = std::chrono::milliseconds(3);
+
 bool Same(const Metadata& a, const Metadata& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end());
 }
@@ -68,6 +71,8 @@ void Checker::Finished(const Plan& plan, const protocol::Final* final, Instant n
   truth.end = status;
   ++ends_[status.code()];
   const bool servers_own = truth.finished && status == truth.finish;
+  Check(!plan.deadline || now <= truth.opened_at + *plan.deadline + kTimerTolerance, plan,
+        "an end long after the deadline");
   if (status.ok()) {
     Check(servers_own, plan, "OK that the handler did not say");
     Check(

@@ -9,6 +9,7 @@
 //   * No handler runs for a call that is reported as not sent or not processed.
 //   * The status, its details and the trailing metadata are the server's, or have a reason on the
 //   client's side.
+//   * A call with a deadline has ended by then.
 //   * Nothing is said of a call after its release.
 #ifndef ANYWIRE_TESTS_SIM_CHECKER_H_
 #define ANYWIRE_TESTS_SIM_CHECKER_H_
