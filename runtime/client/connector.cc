@@ -56,47 +56,45 @@ absl::StatusOr<std::shared_ptr<Connector>> Connector::Create(Runtime::Core& runt
 }
 
 std::shared_ptr<Endpoint> Connector::Current() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (endpoint_ == nullptr || endpoint_->retired()) return nullptr;
   return endpoint_;
 }
 
 void Connector::Wait(ConnectWaiter& waiter, Instant deadline) {
   bool dial = false;
+  absl::StatusOr<std::shared_ptr<Endpoint>> known;
   {
-    absl::ReleasableMutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (endpoint_ != nullptr && !endpoint_->retired()) {
-      std::shared_ptr<Endpoint> endpoint = endpoint_;
-      lock.Release();
-      waiter.OnConnected(std::move(endpoint));
-      return;
+      known = endpoint_;
+    } else if (waiter_count_ >= options().limits.max_waiting_calls) {
+      known = WithDelivery(
+          absl::ResourceExhaustedError(absl::StrCat(
+              "more than ", options().limits.max_waiting_calls,
+              " calls wait for the connection (limits.max_waiting_calls)")),
+          Delivery::kNotSent);
+    } else if (deadline != Instant::max() && deadline <= Clock::now()) {
+      known = TooLate();
+    } else {
+      known = nullptr;
+      waiter.deadline_ = deadline;
+      waiter.next_ = waiters_;
+      waiters_ = &waiter;
+      ++waiter_count_;
+      dial = !std::exchange(dialing_, true);
     }
-    if (waiter_count_ >= options().limits.max_waiting_calls) {
-      lock.Release();
-      waiter.OnConnected(
-          WithDelivery(absl::ResourceExhaustedError(absl::StrCat(
-                           "more than ", options().limits.max_waiting_calls,
-                           " calls wait for the connection (limits.max_waiting_calls)")),
-                       Delivery::kNotSent));
-      return;
-    }
-    if (deadline != Instant::max() && deadline <= Clock::now()) {
-      lock.Release();
-      waiter.OnConnected(TooLate());
-      return;
-    }
-    waiter.deadline_ = deadline;
-    waiter.next_ = waiters_;
-    waiters_ = &waiter;
-    ++waiter_count_;
-    dial = !std::exchange(dialing_, true);
+  }
+  if (!known.ok() || *known != nullptr) {
+    waiter.OnConnected(std::move(known));
+    return;
   }
   alarm_->SetNoLaterThan(deadline);
   if (dial) loop_.Post([self = shared_from_this()] { self->Dial(); });
 }
 
 bool Connector::Forget(ConnectWaiter& waiter) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   for (ConnectWaiter** link = &waiters_; *link != nullptr; link = &(*link)->next_) {
     if (*link != &waiter) continue;
     *link = waiter.next_;
@@ -146,7 +144,7 @@ void Connector::OnDialed(absl::StatusOr<std::unique_ptr<Connection>> connection)
   }
   ConnectWaiter* waiters;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     dialing_ = false;
     if (result.ok()) endpoint_ = *result;
     waiters = std::exchange(waiters_, nullptr);
@@ -166,7 +164,7 @@ void Connector::OnDialed(absl::StatusOr<std::unique_ptr<Connection>> connection)
 
 void Connector::DropRetired() {
   std::shared_ptr<Endpoint> retired;
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (endpoint_ != nullptr && endpoint_->retired()) retired = std::move(endpoint_);
 }
 
@@ -174,7 +172,7 @@ void Connector::OnAlarm(Instant now) {
   ConnectWaiter* late = nullptr;
   Instant next = Instant::max();
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     for (ConnectWaiter** link = &waiters_; *link != nullptr;) {
       ConnectWaiter* const waiter = *link;
       if (waiter->deadline_ > now) {

@@ -11,8 +11,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "anywire/event_loop.h"
+#include "anywire/mutex.h"
 #include "runtime/endpoint/endpoint.h"
 #include "runtime/process/runtime_core.h"
 
@@ -71,7 +71,7 @@ class Connector final : public std::enable_shared_from_this<Connector> {
   const std::unique_ptr<EventLoop::Alarm> alarm_;
   kj::Promise<void> dial_ = nullptr;  // of the loop's thread: the attempt to connect, perhaps ended
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::shared_ptr<Endpoint> endpoint_ ABSL_GUARDED_BY(mutex_);
   bool dialing_ ABSL_GUARDED_BY(mutex_) = false;
   ConnectWaiter* waiters_ ABSL_GUARDED_BY(mutex_) = nullptr;

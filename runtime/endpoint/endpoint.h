@@ -28,8 +28,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "anywire/event_loop.h"
+#include "anywire/mutex.h"
 #include "anywire/operation.h"
 #include "anywire/transport.h"
 #include "runtime/endpoint/driver_pool.h"
@@ -222,7 +222,7 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   std::atomic<int> posted_completions_{0};
   std::atomic<bool> readable_posted_{false};
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::unique_ptr<protocol::Protocol> protocol_ ABSL_GUARDED_BY(mutex_);
   Events events_ ABSL_GUARDED_BY(mutex_);
   Events batch_;  // the dispatcher's

@@ -27,18 +27,29 @@ class EndpointPeek {
  public:
   // Waits until so many threads sleep in Await because others have the roles.
   static void WaitForParked(Endpoint& endpoint, int count) {
-    const auto parked = [&endpoint, count]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    WaitUntil(endpoint, [&endpoint, count]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
       int found = 0;
       for (auto* it = endpoint.parked_; it != nullptr; it = it->next_parked_) ++found;
       return found == count;
-    };
-    absl::MutexLock lock(&endpoint.mutex_, absl::Condition(&parked));
+    });
   }
   static void WaitForDispatcher(Endpoint& endpoint, bool any) {
-    const auto dispatching = [&endpoint, any]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    WaitUntil(endpoint, [&endpoint, any]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
       return endpoint.dispatching_ == any;
-    };
-    absl::MutexLock lock(&endpoint.mutex_, absl::Condition(&dispatching));
+    });
+  }
+
+ private:
+  // Looks again and again, as the endpoint's mutex knows no conditions; bounded by the test's own time.
+  template <typename Condition>
+  static void WaitUntil(Endpoint& endpoint, Condition condition) {
+    for (;;) {
+      {
+        MutexLock lock(&endpoint.mutex_);
+        if (condition()) return;
+      }
+      std::this_thread::yield();
+    }
   }
 };
 
