@@ -81,6 +81,10 @@ class BreachTest : public ::testing::Test {
     for (const Event& event : events) {
       if (!(event.bits & Event::kFinished)) continue;
       ++ends;
+      // Nobody is told of the end of a call that nobody was told of.
+      if (&machine == &pair_.server) {
+        EXPECT_TRUE(event.tag != nullptr);
+      }
       // The call's own end, before the breach.
       if (event.final == nullptr || event.final->status.code() == absl::StatusCode::kNotFound) {
         continue;

@@ -346,7 +346,6 @@ absl::Status WireServer::CheckOpen(const wire::OpenFrame& open, const void* meth
 
 const char* WireServer::OnOpen(Call& call, wire::Bytes bytes, bool in_fragments, Instant now,
                                Events& events) {
-  call.opened = true;
   wire::OpenFrame open;
   if (const char* wrong = wire::ReadOpen(bytes, &open)) return wrong;
   const void* method = nullptr;
@@ -355,17 +354,7 @@ const char* WireServer::OnOpen(Call& call, wire::Bytes bytes, bool in_fragments,
   const char* wrong = nullptr;
   const absl::Status refusal = CheckOpen(open, method, &metadata, &wrong);
   if (wrong != nullptr) return wrong;
-
-  Instant deadline = Instant::max();
-  if (refusal.ok()) {
-    if (open.flags & wire::kDeadline) deadline = DeadlineAt(open.deadline_us, now);
-    timers_.Set(call.timer, deadline);
-    call.running = true;
-    ++running_;
-    call.tag = factory_.NewCall(call.id, method);
-  } else {
-    Refuse(call, refusal);
-  }
+  if (!refusal.ok()) Refuse(call, refusal);
   ReceivedMessage message;
   uint8_t bits = Event::kIncoming;
   if (open.flags & wire::kMessage) {
@@ -374,8 +363,17 @@ const char* WireServer::OnOpen(Call& call, wire::Bytes bytes, bool in_fragments,
     if (wrong != nullptr) return wrong;
     if (outcome == ReceiveWindows::Outcome::kComplete) bits |= Event::kMessage;
   }
+
+  // Only now, when nothing of the frame can be a breach any more, does anybody hear of the call.
+  call.opened = true;
   const bool end = open.flags & wire::kEnd;
   if (refusal.ok()) {
+    const Instant deadline =
+        open.flags & wire::kDeadline ? DeadlineAt(open.deadline_us, now) : Instant::max();
+    timers_.Set(call.timer, deadline);
+    call.running = true;
+    ++running_;
+    call.tag = factory_.NewCall(call.id, method);
     Event& event = AddEvent(call, end ? bits | Event::kHalfClose : bits, events);
     event.message = std::move(message);
     event.metadata = std::move(metadata);
