@@ -240,12 +240,13 @@ class Battle {
       for (Event& event : events) event.message.Own();
       if (!status.ok()) {
         CheckEnded(machine, status, events);
+        HandOn();
         return frames;
       }
       CheckLimits(machine);
       machine.Pump(pair_.now, events);
-      if (server) ServerWorks();
       HandOn();
+      if (server) ServerWorks();
     }
     return 300;
   }
@@ -460,6 +461,7 @@ class Battle {
       if (event.bits & Event::kMessage && random_.OneIn(2)) {
         pair_.server.Consumed(event.call, event.message.bytes.size());
       }
+      EXPECT_TRUE(known) << "an event of a call that the owner has not heard of, or has let go";
       if (event.bits & Event::kFinished && known) ReleaseServer(event.call);
     }
   }
