@@ -78,8 +78,10 @@ class FaultConnection final : public Connection, private Connection::Events, pri
     if (!filled_.empty() && published_.empty()) travel_at_ = Clock::now() + RandomDelay();
     for (Frame& frame : filled_) published_.push_back(std::move(frame));
     filled_.clear();
-    // The inner connection may have something to do of its own.
-    return inner_->Publish() || (!published_.empty() && !waiting_) || cut_;
+    if (cut_) return true;
+    // While an OnWritable is due, Transmit would do nothing, whatever the inner connection has left.
+    if (waiting_) return false;
+    return inner_->Publish() || !published_.empty();
   }
 
   absl::Status Transmit() override {
