@@ -385,7 +385,6 @@ TEST(EventLoopTest, PromisesOfOtherThreadsWakeTheLoop) {
 
 // A chain of promises that never empties the queue does not keep descriptors from being served.
 TEST(EventLoopTest, BusyPromisesDoNotStarveDescriptors) {
-  EventLoop loop("busy");
   SocketPair pair;
   absl::Notification done;
   bool stop = false;
@@ -393,6 +392,7 @@ TEST(EventLoopTest, BusyPromisesDoNotStarveDescriptors) {
     if (stop) return kj::READY_NOW;
     return kj::evalLater([&] { return spin(); });
   };
+  EventLoop loop("busy");  // ends before what runs on it
   FunctionWatch watch([&](uint32_t) {
     stop = true;
     loop.RemoveWatch(pair.fds[0], watch);
