@@ -267,7 +267,8 @@ TEST_F(ServerCallTest, TheDeadlineEndsTheCallAndIsInTheScope) {
     const CancellationCallback callback(context.cancellation(), [&door] { door.Open(); });
     co_await door.Pass();
     EXPECT_TRUE(context.cancelled());
-    EXPECT_EQ(context.time_left(), absl::ZeroDuration());
+    // The client, whose time began earlier, may be first to say so.
+    EXPECT_LT(context.time_left(), absl::Milliseconds(50));
     ended.Notify();
     co_return absl::OkStatus();
   };
