@@ -165,7 +165,7 @@ class StressTest : public ::testing::TestWithParam<StressCase> {
     }
 
     void Asynchronous(const Channel& channel) {
-      struct Call : Operation {
+      struct Call final : Operation {
         void Done(bool ok) override {
           EXPECT_EQ(ok, status.ok());
           done.Notify();  // twice would be fatal

@@ -60,16 +60,19 @@ TEST(VarintTest, RefusesLongFormsAndMoreThan64Bits) {
 
 TEST(VarintTest, StringLongerThanWhatIsLeft) {
   absl::string_view text;
-  Reader exact(
-      BytesOf("\x03"
-              "abc"));
+  const std::string whole =
+      "\x03"
+      "abc";
+  Reader exact(BytesOf(whole));
   EXPECT_TRUE(exact.ReadString(&text));
   EXPECT_EQ(text, "abc");
-  Reader cut(
-      BytesOf("\x04"
-              "abc"));
+  const std::string short_of_one =
+      "\x04"
+      "abc";
+  Reader cut(BytesOf(short_of_one));
   EXPECT_FALSE(cut.ReadString(&text));
-  Reader huge(BytesOf("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"));
+  const std::string longest = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
+  Reader huge(BytesOf(longest));
   EXPECT_FALSE(huge.ReadString(&text));
 }
 
