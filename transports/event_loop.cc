@@ -86,8 +86,8 @@ int EpollWait(int epoll_fd, epoll_event* events, int capacity, int64_t timeout_n
 }  // namespace
 
 // `when` is what has been asked for and may be moved to a later time, or off, without the lock. The
-// queue has the alarm at `queued_at`, which is never later than `when` unless that is kNever; the
-// loop looks at `when` once that time has come.
+// queue has the alarm at `queued_at`, which is never later than `when` unless that is past or
+// kNever; the loop looks at `when` once that time has come.
 struct EventLoop::Alarm::State {
   explicit State(Alarm* alarm) : alarm(alarm) {}
 
@@ -336,7 +336,9 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   void FireAlarms(Instant now) ABSL_LOCKS_EXCLUDED(mutex_) {
     const int64_t now_ns = Nanoseconds(now);
     mutex_.Lock();
-    // An alarm that is set again to a time that is past waits for the next round.
+    // An alarm that is set again to a time that is past waits for the next round, behind all that
+    // are due now: else one that does so every time would keep the others from their turn.
+    earliest_ = now_ns + 1;
     for (size_t left = alarms_.size(); left > 0 && alarms_.begin()->first <= now_ns; --left) {
       Alarm::State& state = *alarms_.begin()->second;
       alarms_.erase(alarms_.begin());
@@ -359,6 +361,7 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
 
   // Returns whether the loop has to be woken.
   bool Enqueue(Alarm::State& state, int64_t when) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    when = std::max(when, earliest_);
     if (state.queued) {
       if (state.queued_at <= when) return false;
       alarms_.erase({state.queued_at, &state});
@@ -397,7 +400,8 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   mutable Mutex mutex_;
   std::vector<absl::AnyInvocable<void()>> posted_ ABSL_GUARDED_BY(mutex_);
   Queue alarms_ ABSL_GUARDED_BY(mutex_);
-  std::condition_variable_any ending_;  // of posted_ and alarm_count_, once stopping_
+  int64_t earliest_ ABSL_GUARDED_BY(mutex_) = 0;  // no alarm is queued before it
+  std::condition_variable_any ending_;            // of posted_ and alarm_count_, once stopping_
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   int alarm_count_ ABSL_GUARDED_BY(mutex_) = 0;  // that exist, set or not
   // In the kernel or on the way there, and nobody has written to the eventfd for this sleep.

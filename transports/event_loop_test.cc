@@ -324,6 +324,28 @@ TEST_F(AlarmTest, ThatIsSetAgainAtOnceStarvesNobody) {
 }
 
 // Each thread moves the alarm about and at last to a time at hand: it must come.
+TEST_F(AlarmTest, ThatAreSetAgainToTimesPastTakeTurns) {
+  constexpr int kAlarms = 8;
+  constexpr int kTurns = 100;
+  std::vector<std::unique_ptr<FunctionAlarm>> alarms(kAlarms);
+  std::vector<int> turns(kAlarms);
+  absl::Notification done;
+  loop_.RunAndWait([&] {
+    for (int i = 0; i < kAlarms; ++i) {
+      alarms[i] = std::make_unique<FunctionAlarm>(loop_, [&, i](Instant) {
+        alarms[i]->SetNoLaterThan(Instant());
+        if (++turns[i] == kTurns && !done.HasBeenNotified()) done.Notify();
+      });
+      alarms[i]->SetNoLaterThan(Instant());
+    }
+  });
+  ASSERT_TRUE(Wait(done));
+  loop_.RunAndWait([&] {
+    for (int turn : turns) EXPECT_GE(turn, kTurns - 1);
+    alarms.clear();
+  });
+}
+
 TEST_F(AlarmTest, SetByManyThreadsIsNeverLost) {
   for (int round = 0; round < 30; ++round) {
     absl::Notification done;

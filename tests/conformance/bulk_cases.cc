@@ -59,7 +59,7 @@ class CallChain {
 TEST_P(BulkTest, TwoMillionCallsOverAllTransports) {
   const uint64_t calls = kCallsInAll / PlainSettings().size() / (BuildSlowness() > 1 ? 20 : 1);
   CallChecker checker(calls);
-  NewWorld({.concurrent_calls = 1024});
+  NewWorld({.bare_transports = true, .concurrent_calls = 1024});
   probe().TellChecker(&checker);
   std::atomic<int64_t> left = static_cast<int64_t>(calls);
   Counter ended;
@@ -87,7 +87,7 @@ TEST_P(BulkTest, BlockingCallsOfThreads) {
   for (ServerForm form : kServerForms) {
     SCOPED_TRACE(ServerFormName(form));
     CallChecker checker(calls);
-    NewWorld({.form = form});
+    NewWorld({.bare_transports = true, .form = form});
     probe().TellChecker(&checker);
     std::atomic<int64_t> left = static_cast<int64_t>(calls);
     const Conformance::Stub stub(world().channel());

@@ -66,7 +66,8 @@ std::unique_ptr<Runtime> MakeRuntime(TransportRegistry registry, const std::stri
 
 World::World(const Setting& setting, WorldOptions options)
     : options_(std::move(options)), faults_(setting.handicap.faults) {
-  TransportRegistry registry = WithFaults(MakeRegistry(), faults_);
+  TransportRegistry registry =
+      options_.bare_transports ? MakeRegistry() : WithFaults(MakeRegistry(), faults_);
   address_ = FreshUri(registry, setting.scheme, scratch_.path());
   runtime_ = MakeRuntime(std::move(registry), ConfigText(setting));
   if (options_.form == ServerForm::kCoroutine) {

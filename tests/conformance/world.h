@@ -33,6 +33,8 @@ const char* ServerFormName(ServerForm form);
 using ConfigFields = std::map<std::string, std::string>;
 
 struct WorldOptions {
+  // The transports as they are, without the wrapper that faults() needs.
+  bool bare_transports = false;
   ServerForm form = ServerForm::kCoroutine;
   // Largest message and most calls at once that the test needs: tiny limits are not made tinier.
   size_t largest_message = 64 << 10;
