@@ -88,10 +88,16 @@ TEST_P(FailureTest, CutWhileHandlersRun) {
     const uint64_t cancelled = probe().cancelled.value();
     std::vector<absl::Status> statuses(4);
     std::vector<std::thread> callers;
-    callers.emplace_back([&] { statuses[0] = CallUnary(form, stub, Holding(1)).status(); });
-    callers.emplace_back([&] { statuses[1] = CallUpload(form, stub, {Holding(2)}).status(); });
-    callers.emplace_back([&] { statuses[2] = CallDownload(form, stub, Holding(3, {9})).status; });
-    callers.emplace_back([&] { statuses[3] = CallPingPong(form, stub, {Holding(4, {9})}).status; });
+    callers.emplace_back(
+        [&statuses, &stub, form] { statuses[0] = CallUnary(form, stub, Holding(1)).status(); });
+    callers.emplace_back(
+        [&statuses, &stub, form] { statuses[1] = CallUpload(form, stub, {Holding(2)}).status(); });
+    callers.emplace_back([&statuses, &stub, form] {
+      statuses[2] = CallDownload(form, stub, Holding(3, {9})).status;
+    });
+    callers.emplace_back([&statuses, &stub, form] {
+      statuses[3] = CallPingPong(form, stub, {Holding(4, {9})}).status;
+    });
     probe().received.WaitFor(started + 4);
     world().faults().CutAll();
     for (std::thread& caller : callers) caller.join();
@@ -141,7 +147,7 @@ TEST_P(FailureTest, CutBehindEachFrame) {
       }
     }
     world().faults().CutAfterFrames(1 << 30);
-    ExpectAlive();
+    ExpectAliveAgain();
     probe().TellChecker(nullptr);
     probe().ended.WaitFor(probe().started.value());
     checker.Verify();
@@ -154,8 +160,11 @@ TEST_P(FailureTest, ServerThatEndsWithCallsInProgress) {
   ForEachForm([this](ClientForm form, const Conformance::Stub& stub) {
     const uint64_t started = probe().received.value();
     std::vector<absl::Status> statuses(2);
-    std::thread unary([&] { statuses[0] = CallUnary(form, stub, Holding(1)).status(); });
-    std::thread chat([&] { statuses[1] = CallPingPong(form, stub, {Holding(2, {9})}).status; });
+    std::thread unary(
+        [&statuses, &stub, form] { statuses[0] = CallUnary(form, stub, Holding(1)).status(); });
+    std::thread chat([&statuses, &stub, form] {
+      statuses[1] = CallPingPong(form, stub, {Holding(2, {9})}).status;
+    });
     probe().received.WaitFor(started + 2);
     world().RestartServer();
     unary.join();
@@ -246,7 +255,7 @@ TEST_P(FailureTest, CutAndReconnectManyTimes) {
   }
   done = true;
   for (std::thread& caller : callers) caller.join();
-  ExpectAlive();
+  ExpectAliveAgain();
   probe().TellChecker(nullptr);
   probe().ended.WaitFor(probe().started.value());
   checker.Verify();

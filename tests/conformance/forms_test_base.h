@@ -40,6 +40,15 @@ class FormsTest : public SettingTest {
     ASSERT_OK(reply);
     EXPECT_OK(CheckReply(request, *reply, 0, 20));
   }
+  // The same after connections were cut: a call may still meet one that is dead and does not know.
+  void ExpectAliveAgain() {
+    const Conformance::Stub stub(world().channel());
+    absl::Status status = absl::UnavailableError("not tried");
+    while (status.code() == absl::StatusCode::kUnavailable) {
+      status = stub.Unary(MakeRequest(kAliveCall, 10, {20})).status();
+    }
+    EXPECT_OK(status);
+  }
 };
 
 }  // namespace anywire::test

@@ -210,7 +210,7 @@ TEST_P(LimitsTest, WorkersHaveAQueueWithALimit) {
   Counter refused;
   Counter ended;
   constexpr int kCalls = 4;
-  const auto start = [&] {
+  const auto start = [&stub, &request, &refused, &ended] {
     stub.Async().Unary(request, [&refused, &ended](absl::StatusOr<Reply> reply) {
       if (!reply.ok()) {
         EXPECT_THAT(reply, StatusIs(absl::StatusCode::kResourceExhausted));
@@ -300,11 +300,12 @@ TEST_P(LargeMessageTest, SmallCallsPassBetweenThePieces) {
   std::atomic<int> small = 0;
   std::atomic<int> small_before_large = 0;
   Gate large_ended;
-  stub.Async().Unary(RequestOfSize(32 << 20), [&](absl::StatusOr<Reply> reply) {
-    EXPECT_OK(reply);
-    small_before_large = small.load();
-    large_ended.Open();
-  });
+  stub.Async().Unary(RequestOfSize(32 << 20),
+                     [&small, &small_before_large, &large_ended](absl::StatusOr<Reply> reply) {
+                       EXPECT_OK(reply);
+                       small_before_large = small.load();
+                       large_ended.Open();
+                     });
   for (int i = 0; i < 10; ++i) {
     ASSERT_OK(stub.Empty(Nothing()));
     ++small;

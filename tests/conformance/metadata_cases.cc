@@ -59,7 +59,7 @@ TEST_P(MetadataTest, EveryLegalByteOfAValue) {
                              {"echo-initial-bin", binary},
                              {"echo-trailing", ascii},
                              {"echo-trailing-bin", binary}};
-  InEveryShape(metadata, [&](const char* shape, const ReceivedMetadata& received) {
+  InEveryShape(metadata, [&ascii, &binary](const char* shape, const ReceivedMetadata& received) {
     SCOPED_TRACE(shape);
     EXPECT_EQ(Entries(received.initial),
               Entries({{"echo-initial", ascii}, {"echo-initial-bin", binary}}));
@@ -73,7 +73,7 @@ TEST_P(MetadataTest, EveryLegalByteOfAKeyAndItsLongest) {
   const std::string all = "echo-initial0123456789abcdefghijklmnopqrstuvwxyz_-.";
   const std::string longest = absl::StrCat("echo-trailing", std::string(256 - 13, 'k'));
   const Metadata metadata = {{all, "1"}, {longest, "2"}};
-  InEveryShape(metadata, [&](const char* shape, const ReceivedMetadata& received) {
+  InEveryShape(metadata, [&all, &longest](const char* shape, const ReceivedMetadata& received) {
     SCOPED_TRACE(shape);
     EXPECT_EQ(received.initial.Get(all), "1");
     EXPECT_EQ(received.trailing.Get(longest), "2");
@@ -86,7 +86,7 @@ TEST_P(MetadataTest, RepeatedKeysAndEmptyValuesKeepTheirOrder) {
                                                 {"echo-initial-bin", ""}, {"echo-initial", "b"}};
   Metadata metadata;
   for (const auto& [key, value] : entries) metadata.Add(key, value);
-  InEveryShape(metadata, [&](const char* shape, const ReceivedMetadata& received) {
+  InEveryShape(metadata, [&entries](const char* shape, const ReceivedMetadata& received) {
     SCOPED_TRACE(shape);
     EXPECT_EQ(Entries(received.initial), entries);
     EXPECT_TRUE(received.trailing.empty());
@@ -126,7 +126,7 @@ TEST_P(MetadataTest, IllegalMetadataIsRefusedBeforeItLeaves) {
                                     {"del", "\x7f"},
                                     {"high", "\xff"},
                                     {"zero", std::string(1, '\0')}};
-  ForEachForm([&](ClientForm form, const Conformance::Stub& stub) {
+  ForEachForm([this, &all](ClientForm form, const Conformance::Stub& stub) {
     for (const Illegal& illegal : all) {
       SCOPED_TRACE(illegal.key);
       const Metadata metadata = {{"fine", "v"}, {illegal.key, illegal.value}};

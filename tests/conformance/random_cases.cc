@@ -221,7 +221,7 @@ TEST_P(RandomTest, OperationsOfManyThreads) {
     // All that is left ends by itself, and the channel is as good as new.
     world().faults().CutAfterFrames(1 << 30);
     probe().TellChecker(nullptr);
-    ExpectAlive();
+    ExpectAliveAgain();
     world().StopServer();
     probe().ended.WaitFor(probe().started.value());
     checker.Verify();

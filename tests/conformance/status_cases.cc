@@ -80,7 +80,7 @@ TEST_P(StatusTest, BinaryDetails) {
   conformance::StatusSpec spec = Spec(5, "with details");
   (*spec.mutable_details())["type.googleapis.com/one"] = bytes;
   (*spec.mutable_details())["type.googleapis.com/two"] = "";
-  ForEachForm([&](ClientForm form, const Conformance::Stub& stub) {
+  ForEachForm([&spec, &bytes](ClientForm form, const Conformance::Stub& stub) {
     for (const absl::Status& status : InEveryShape(form, stub, spec)) {
       EXPECT_THAT(status, StatusIs(absl::StatusCode::kNotFound, std::string("with details")));
       EXPECT_EQ(status.GetPayload("type.googleapis.com/one"), absl::Cord(bytes));
