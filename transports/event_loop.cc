@@ -132,14 +132,11 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   }
 
   void Post(absl::AnyInvocable<void()> function) ABSL_LOCKS_EXCLUDED(mutex_) {
-    bool wake;
-    {
-      MutexLock lock(&mutex_);
-      posted_.push_back(std::move(function));
-      wake = StopSleeping();
-      if (stopping_) ending_.notify_all();
-    }
-    if (wake) Kick();
+    // All under the lock: once the function is seen, it may be the last thing that kept this loop.
+    MutexLock lock(&mutex_);
+    posted_.push_back(std::move(function));
+    if (StopSleeping()) Kick();
+    if (stopping_) ending_.notify_all();
   }
 
   absl::Status AddWatch(int fd, uint32_t events, Watch& watch) {
@@ -339,7 +336,9 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
     // An alarm that is set again to a time that is past waits for the next round, behind all that
     // are due now: else one that does so every time would keep the others from their turn.
     earliest_ = now_ns + 1;
-    for (size_t left = alarms_.size(); left > 0 && alarms_.begin()->first <= now_ns; --left) {
+    // Alarms may go while one is called.
+    for (size_t left = alarms_.size();
+         left > 0 && !alarms_.empty() && alarms_.begin()->first <= now_ns; --left) {
       Alarm::State& state = *alarms_.begin()->second;
       alarms_.erase(alarms_.begin());
       state.queued = false;
