@@ -14,4 +14,7 @@ anywire::TransportRegistry WithPackets() {
 
 }  // namespace
 
-int main(int argc, char** argv) { return anywire::test::RunRpcSuite(argc, argv, WithPackets); }
+int main(int argc, char** argv) {
+  return anywire::test::RunRpcSuite(argc, argv, WithPackets,
+                                    {.schemes_without_streams = {"packet"}});
+}

@@ -13,5 +13,7 @@ anywire::TransportRegistry BuiltinTransports() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return anywire::test::RunRpcSuite(argc, argv, BuiltinTransports, {"inproc"});
+  return anywire::test::RunRpcSuite(
+      argc, argv, BuiltinTransports,
+      {.in_process_schemes = {"inproc"}, .schemes_without_streams = {"inproc"}});
 }

@@ -1,6 +1,6 @@
 #include "tests/conformance/rpc_suite.h"
 
-#include <utility>
+#include <cstdio>
 
 #include "gtest/gtest.h"
 #include "tests/conformance/peer.h"
@@ -9,11 +9,20 @@
 namespace anywire::test {
 
 int RunRpcSuite(int argc, char** argv, TransportRegistry (*make_registry)(),
-                std::vector<std::string> in_process_schemes) {
+                const RpcSuiteOptions& options) {
   SetRegistryFactory(make_registry);
-  SetInProcessSchemes(std::move(in_process_schemes));
+  SetSuiteOptions(options);
   if (IsPeer(argc, argv)) return RunPeer(argc, argv);
   ::testing::InitGoogleTest(&argc, argv);
+  // Nothing to run would pass.
+  if (make_registry().transports().empty()) {
+    std::fputs("the registry has no transport to run the suite on\n", stderr);
+    return 1;
+  }
+  if (::testing::UnitTest::GetInstance()->total_test_count() == 0) {
+    std::fputs("no conformance cases are linked in\n", stderr);
+    return 1;
+  }
   return RUN_ALL_TESTS();
 }
 

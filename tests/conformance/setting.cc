@@ -7,6 +7,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace anywire::test {
@@ -14,16 +15,22 @@ namespace {
 
 // GoogleTest asks for the parameters of tests before any object of ours could hand them over.
 RegistryFactory registry_factory = nullptr;
-std::vector<std::string>& InProcessSchemes() {
-  static auto& schemes = *new std::vector<std::string>;
-  return schemes;
+RpcSuiteOptions& Options() {
+  static auto& options = *new RpcSuiteOptions;
+  return options;
+}
+
+bool Names(const std::vector<std::string>& schemes, absl::string_view scheme) {
+  return std::find(schemes.begin(), schemes.end(), scheme) != schemes.end();
 }
 
 std::vector<Setting> SettingsWith(const std::vector<Handicap>& handicaps) {
   std::vector<Setting> settings;
   const TransportRegistry registry = MakeRegistry();
   for (const Transport* transport : registry.transports()) {
+    const bool streams = !Names(Options().schemes_without_streams, transport->scheme());
     for (const Handicap& handicap : handicaps) {
+      if (handicap.io_piece > 0 && !streams) continue;
       settings.push_back({std::string(transport->scheme()), handicap});
     }
   }
@@ -74,9 +81,7 @@ TransportRegistry MakeRegistry() {
   return registry_factory();
 }
 
-void SetInProcessSchemes(std::vector<std::string> schemes) {
-  InProcessSchemes() = std::move(schemes);
-}
+void SetSuiteOptions(const RpcSuiteOptions& options) { Options() = options; }
 
 std::vector<Setting> AllSettings() { return SettingsWith(AllHandicaps()); }
 
@@ -84,9 +89,8 @@ std::vector<Setting> PlainSettings() { return SettingsWith({AllHandicaps()[0]});
 
 std::vector<Setting> ProcessSettings() {
   std::vector<Setting> settings;
-  const std::vector<std::string>& in_process = InProcessSchemes();
   for (Setting& setting : PlainSettings()) {
-    if (std::find(in_process.begin(), in_process.end(), setting.scheme) == in_process.end()) {
+    if (!Names(Options().in_process_schemes, setting.scheme)) {
       settings.push_back(std::move(setting));
     }
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "anywire/registry.h"
+#include "tests/conformance/rpc_suite.h"
 #include "tests/support/fault_transport.h"
 
 namespace anywire::test {
@@ -38,10 +39,10 @@ using RegistryFactory = TransportRegistry (*)();
 void SetRegistryFactory(RegistryFactory factory);
 TransportRegistry MakeRegistry();
 
-// Schemes that by their nature reach no other process.
-void SetInProcessSchemes(std::vector<std::string> schemes);
+// Which transports are excused from what; set as the factory is.
+void SetSuiteOptions(const RpcSuiteOptions& options);
 
-// Every transport of the registry, with every handicap, or with none.
+// Every transport of the registry, with every handicap that can bite it, or with none.
 std::vector<Setting> AllSettings();
 std::vector<Setting> PlainSettings();
 // Those without handicap of which both ends may be processes of their own.
