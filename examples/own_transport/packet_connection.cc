@@ -21,8 +21,6 @@ namespace {
 using anywire::Instant;
 using anywire::ReceivedFrame;
 
-constexpr size_t kHeaderSize = 8;
-
 absl::Status ErrnoStatus(int error) {
   if (error == EPIPE || error == ECONNRESET) return absl::UnavailableError("closed by peer");
   return absl::UnavailableError(absl::StrCat("packet socket: ", strerrordesc_np(error)));
@@ -86,8 +84,7 @@ void PacketConnection::Start(Events& events) {
   }
 }
 
-// ---- sending
-// --------------------------------------------------------------------------------------
+// ---- sending ----
 
 absl::Span<uint8_t> PacketConnection::NewFrame(uint64_t stream, size_t size) {
   absl::MutexLock lock(&mutex_);
@@ -95,13 +92,13 @@ absl::Span<uint8_t> PacketConnection::NewFrame(uint64_t stream, size_t size) {
     unsent_.clear();
     published_ = unsent_bytes_ = 0;
   }
-  if (unsent_bytes_ != 0 && unsent_bytes_ + size > kMaxUnsent) {
+  if (unsent_bytes_ != 0 && unsent_bytes_ + size + kFrameOverhead > kMaxUnsent) {
     // What is unsent was published, or will be; OnWritable follows when some of it has gone.
     want_writable_ = true;
     UpdateWatch();
     return {};
   }
-  unsent_bytes_ += size;
+  unsent_bytes_ += size + kFrameOverhead;
   Packet& packet = unsent_.emplace_back(kHeaderSize + size);
   for (size_t i = 0; i < kHeaderSize; ++i) packet[i] = static_cast<uint8_t>(stream >> (8 * i));
   return absl::MakeSpan(packet).subspan(kHeaderSize);
@@ -110,11 +107,13 @@ absl::Span<uint8_t> PacketConnection::NewFrame(uint64_t stream, size_t size) {
 bool PacketConnection::Publish() {
   absl::MutexLock lock(&mutex_);
   published_ = unsent_.size();
-  return published_ != 0;
+  // While the socket is full there is nothing to do for Transmit; OnWritable will say when.
+  return published_ != 0 && !blocked_;
 }
 
 absl::Status PacketConnection::Transmit() {
   absl::MutexLock lock(&mutex_);
+  blocked_ = false;
   while (send_status_.ok() && published_ != 0) {
     if (aborted_) {
       send_status_ = AbortedStatus();
@@ -123,11 +122,11 @@ absl::Status PacketConnection::Transmit() {
     const Packet& packet = unsent_.front();
     const ssize_t sent = send(fd_, packet.data(), packet.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) {
-      unsent_bytes_ -= packet.size() - kHeaderSize;
+      unsent_bytes_ -= packet.size() - kHeaderSize + kFrameOverhead;
       unsent_.pop_front();
       --published_;
     } else if (errno == EAGAIN) {
-      want_writable_ = true;
+      blocked_ = want_writable_ = true;
       UpdateWatch();
       return absl::OkStatus();
     } else if (errno != EINTR) {
@@ -139,8 +138,7 @@ absl::Status PacketConnection::Transmit() {
   return send_status_;
 }
 
-// ---- receiving
-// ------------------------------------------------------------------------------------
+// ---- receiving ----
 
 absl::StatusOr<absl::Span<const ReceivedFrame>> PacketConnection::Receive(Instant wait_until) {
   for (;;) {
@@ -170,8 +168,7 @@ absl::StatusOr<absl::Span<const ReceivedFrame>> PacketConnection::Receive(Instan
   }
 }
 
-// ---- readiness
-// ------------------------------------------------------------------------------------
+// ---- readiness ----
 
 void PacketConnection::WatchReadable(bool on) {
   absl::MutexLock lock(&mutex_);
@@ -193,7 +190,7 @@ void PacketConnection::OnReady(uint32_t events) {
     readable = want_readable_ && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
     if (want_writable_ && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) {
       writable = true;
-      want_writable_ = false;
+      blocked_ = want_writable_ = false;
       UpdateWatch();
     }
   }
@@ -205,8 +202,7 @@ void PacketConnection::OnReady(uint32_t events) {
   }
 }
 
-// ---- the end
-// --------------------------------------------------------------------------------------
+// ---- the end ----
 
 void PacketConnection::Abort() {
   aborted_ = true;

@@ -18,7 +18,10 @@ namespace own_transport {
 class PacketConnection final : public anywire::Connection, private anywire::EventLoop::Watch {
  public:
   static constexpr size_t kMaxFrameSize = 32 << 10;
-  static constexpr size_t kMaxUnsent = 256 << 10;  // bytes that wait before NewFrame refuses
+  // What may wait, in bytes of memory, before NewFrame refuses: frames of one byte take room too.
+  static constexpr size_t kMaxUnsent = 256 << 10;
+  static constexpr size_t kHeaderSize = 8;
+  static constexpr size_t kFrameOverhead = kHeaderSize + sizeof(std::vector<uint8_t>);
 
   // Takes over `fd`, which is non-blocking. `address` is the listener's URI.
   PacketConnection(anywire::EventLoop& loop, int fd, bool connecting, const std::string& address);
@@ -55,8 +58,9 @@ class PacketConnection final : public anywire::Connection, private anywire::Even
   absl::Mutex mutex_;
   std::deque<Packet> unsent_ ABSL_GUARDED_BY(mutex_);  // in order, the published ones first
   size_t published_ ABSL_GUARDED_BY(mutex_) = 0;       // packets
-  size_t unsent_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t unsent_bytes_ ABSL_GUARDED_BY(mutex_) = 0;    // with kFrameOverhead for each
   bool failed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool blocked_ ABSL_GUARDED_BY(mutex_) = false;  // the socket is full; want_writable_ is set
   bool want_readable_ ABSL_GUARDED_BY(mutex_) = false;
   bool want_writable_ ABSL_GUARDED_BY(mutex_) = false;
 };

@@ -77,6 +77,22 @@ TEST_P(TransportSuite, LargestFrameFitsWhenNothingWaits) {
   }
 }
 
+// A sender that asks Publish whether to transmit would otherwise do so for ever.
+TEST_P(TransportSuite, NothingToTransmitWhileThePeerDoesNotRead) {
+  if (in_pieces()) GTEST_SKIP() << "a full buffer is no different in pieces";
+  Pair pair = ConnectPair();
+  const size_t size = std::min<size_t>(pair.client->max_frame_size(), 16 << 10);
+  const uint64_t sent = FillUp(*pair.client, size);
+  // The system may still be moving bytes to the other side, so that there is room now and then.
+  int tries = 0;
+  while (pair.client->connection().Publish() && ++tries < 100'000) {
+    ASSERT_TRUE(pair.client->Transmit().ok());
+  }
+  EXPECT_LT(tries, 100'000) << "Publish says that Transmit has something to do, and it has not";
+  std::vector<Frame> received;
+  EXPECT_TRUE(pair.server->Receive(sent, received).ok());
+}
+
 // One direction that is full does not stop the other.
 TEST_P(TransportSuite, DirectionsAreIndependent) {
   if (in_pieces()) GTEST_SKIP() << "a full buffer is no different in pieces";
