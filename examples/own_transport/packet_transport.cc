@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <random>
@@ -27,6 +28,8 @@ using anywire::Transport;
 using Connected = absl::StatusOr<std::unique_ptr<Connection>>;
 
 constexpr size_t kMaxNameLength = 80;
+// Between tries to accept when the system has no descriptor or no memory.
+constexpr std::chrono::milliseconds kAcceptPause(10);
 
 // An abstract name, which goes with its last socket; see unix(7).
 struct Address {
@@ -43,16 +46,24 @@ struct Address {
 
 int NewSocket() { return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); }
 
-absl::Status Failure(absl::string_view what) {
-  return absl::UnavailableError(absl::StrCat(what, ": ", strerrordesc_np(errno)));
+// The system has run out of something, for now.
+bool IsExhaustion(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-class PacketListener final : public Listener, private EventLoop::Watch {
+absl::Status Failure(int error, absl::string_view what) {
+  const std::string text = absl::StrCat(what, ": ", strerrordesc_np(error));
+  if (IsExhaustion(error)) return absl::ResourceExhaustedError(text);
+  if (error == EACCES || error == EPERM) return absl::PermissionDeniedError(text);
+  return absl::UnavailableError(text);
+}
+
+class PacketListener final : public Listener, private EventLoop::Watch, private EventLoop::Alarm {
  public:
   // Takes over `fd`, which listens.
   PacketListener(EventLoop& loop, int fd, std::string address,
                  const Transport::ListenOptions& options)
-      : loop_(loop), fd_(fd), address_(std::move(address)), options_(options) {}
+      : Alarm(loop), loop_(loop), fd_(fd), address_(std::move(address)), options_(options) {}
   absl::Status Start() {
     absl::Status status = loop_.AddWatch(fd_, 0, *this);
     watched_ = status.ok();
@@ -77,7 +88,14 @@ class PacketListener final : public Listener, private EventLoop::Watch {
   void OnReady(uint32_t) override {
     const bool wanted = is_waiting_ && waiting_->isWaiting();
     const int fd = wanted ? accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
-    if (wanted && fd < 0) return;  // tried again as long as somebody is there
+    if (wanted && fd < 0) {
+      // Tried again as long as somebody is there, but not without a rest where it would be in vain.
+      if (IsExhaustion(errno)) {
+        loop_.ChangeWatch(fd_, 0, *this);
+        Set(std::chrono::steady_clock::now() + kAcceptPause);
+      }
+      return;
+    }
     // Who comes next waits in the kernel until somebody asks.
     loop_.ChangeWatch(fd_, 0, *this);
     is_waiting_ = false;
@@ -85,6 +103,10 @@ class PacketListener final : public Listener, private EventLoop::Watch {
     EventLoop& loop = options_.next_loop ? options_.next_loop() : loop_;
     waiting_->fulfill(
         Connected(std::make_unique<PacketConnection>(loop, fd, /*connecting=*/false, address_)));
+  }
+
+  void OnAlarm(anywire::Instant) override {
+    if (is_waiting_) loop_.ChangeWatch(fd_, EPOLLIN, *this);
   }
 
   EventLoop& loop_;
@@ -110,13 +132,13 @@ class PacketTransport final : public Transport {
     absl::Status status = CheckAddress(address);
     if (!status.ok()) return Connected(std::move(status));
     const int fd = NewSocket();
-    if (fd < 0) return Connected(Failure("socket"));
+    if (fd < 0) return Connected(Failure(errno, "socket"));
     const Address to(address);
     if (connect(fd, to.get(), to.size) == 0) {
       return Connected(
           std::make_unique<PacketConnection>(loop, fd, /*connecting=*/true, Uri(address)));
     }
-    status = Failure(absl::StrCat("connecting to ", Uri(address)));
+    status = Failure(errno, absl::StrCat("connecting to ", Uri(address)));
     close(fd);
     return Connected(std::move(status));
   }
@@ -126,14 +148,14 @@ class PacketTransport final : public Transport {
     absl::Status status = CheckAddress(address);
     if (!status.ok()) return status;
     const int fd = NewSocket();
-    if (fd < 0) return Failure("socket");
+    if (fd < 0) return Failure(errno, "socket");
     auto listener = std::make_unique<PacketListener>(loop, fd, Uri(address), options);
     const Address at(address);
     if (bind(fd, at.get(), at.size) != 0) {
-      if (errno != EADDRINUSE) return Failure(Uri(address));
+      if (errno != EADDRINUSE) return Failure(errno, Uri(address));
       return absl::AlreadyExistsError(absl::StrCat("another server listens at ", Uri(address)));
     }
-    if (listen(fd, SOMAXCONN) != 0) return Failure("listen");
+    if (listen(fd, SOMAXCONN) != 0) return Failure(errno, "listen");
     status = listener->Start();
     if (!status.ok()) return status;
     return listener;
