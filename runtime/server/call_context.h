@@ -2,6 +2,7 @@
 #ifndef ANYWIRE_RUNTIME_SERVER_CALL_CONTEXT_H_
 #define ANYWIRE_RUNTIME_SERVER_CALL_CONTEXT_H_
 
+#include <atomic>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -34,6 +35,7 @@ class CallContext : public ServerContext {
     initial_metadata_.Clear();
     trailing_metadata_.Clear();
     initial_metadata_sent_ = false;
+    over_.store(false, std::memory_order_relaxed);
     scope_.cancellation = CancellationToken();
     cancellation_.Renew();
     scope_.cancellation = cancellation_.token();
@@ -45,6 +47,9 @@ class CallContext : public ServerContext {
   Metadata initial_metadata_;
   Metadata trailing_metadata_;
   bool initial_metadata_sent_ = false;
+  // The call has ended. Written under the call's lock, before any Read or Write fails for it; the
+  // token, whose callbacks are code of the user, follows without the lock.
+  std::atomic<bool> over_{false};
   CancellationSource cancellation_;
   CallScope scope_;
 };

@@ -29,7 +29,7 @@ void ServerCall::OnMessage(protocol::CallId id, ReceivedMessage& message, bool l
     }
   }
   if (read.done != nullptr) {
-    read.done->Done(Deliver(message, last, *read.message));
+    read.done->Done(Deliver(id, message, last, *read.message));
   } else {
     EndEarly(id, absl::ResourceExhaustedError("the server's buffers for unread messages are full"));
   }
@@ -75,6 +75,19 @@ void ServerCall::OnOver(protocol::CallId id) {
   if (written != nullptr) written->Done(false);
 }
 
+void ServerCall::EndSteps() {
+  PendingRead read;
+  Operation* written;
+  {
+    const MutexLock lock(&mutex_);
+    over_ = true;
+    std::swap(read, pending_read_);
+    written = std::exchange(pending_write_, nullptr);
+  }
+  if (read.done != nullptr) read.done->Done(false);
+  if (written != nullptr) written->Done(false);
+}
+
 void ServerCall::DropUnread() {
   for (; next_unread_ < unread_.size(); ++next_unread_) {
     connection_.owner().ReleaseBuffer(unread_[next_unread_].message.bytes.size());
@@ -105,18 +118,19 @@ void ServerCall::Read(MessageLite* message, Operation& done) {
       return;
     }
   }
-  done.Done(next.has_value() && Deliver(next->message, next->last, *message));
+  done.Done(next.has_value() && Deliver(call_, next->message, next->last, *message));
 }
 
-bool ServerCall::Deliver(const ReceivedMessage& message, bool last, MessageLite& to) {
+bool ServerCall::Deliver(protocol::CallId id, const ReceivedMessage& message, bool last,
+                         MessageLite& to) {
   if (absl::Status status = ParseRequest(message.bytes, to); !status.ok()) {
-    EndEarly(call_, status);
+    EndEarly(id, status);
     return false;
   }
   if (watchers_ != nullptr) watchers_->OnReceiveMessage(to);
   if (!last) {
-    endpoint_->Run([this, size = message.bytes.size()](Protocol& protocol, Protocol::Events&) {
-      protocol.Consumed(call_, size);
+    endpoint_->Run([id, size = message.bytes.size()](Protocol& protocol, Protocol::Events&) {
+      protocol.Consumed(id, size);
     });
   }
   return true;
@@ -132,6 +146,7 @@ void ServerCall::Write(const MessageLite& message, Operation& done) {
   absl::Status added;
   const SendResult result =
       endpoint_->Run([this, &added, &payload, &done](Protocol& protocol, Protocol::Events&) {
+        if (over_) return SendResult::kOver;
         added = SendAddedMetadata(protocol);
         if (!added.ok()) return SendResult::kOver;
         const SendResult result = protocol.Send(call_, payload);

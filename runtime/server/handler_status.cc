@@ -52,13 +52,12 @@ bool MayLog() {
 }  // namespace
 
 absl::Status StatusOfException(const Method& method) {
-  const std::string text = TextOfException();
-  const absl::string_view cut = Cut(text);
   if (MayLog()) {
+    const std::string text = TextOfException();
     std::fprintf(stderr, "anywire: the handler of %s threw: %s\n",
-                 std::string(method.full_name()).c_str(), absl::Utf8SafeCEscape(cut).c_str());
+                 std::string(method.full_name()).c_str(), absl::Utf8SafeCEscape(Cut(text)).c_str());
   }
-  return absl::InternalError(cut);
+  return absl::InternalError(absl::StrCat(method.full_name(), ": the handler threw an exception"));
 }
 
 }  // namespace anywire

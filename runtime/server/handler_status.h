@@ -10,11 +10,12 @@
 
 namespace anywire {
 
-// What is kept of an exception's text.
+// What is logged of an exception's text.
 inline constexpr size_t kMaxExceptionText = 1024;
 
-// Inside a catch clause: INTERNAL with the text of the exception that is being handled. Says so on
-// stderr, some ten times a second at most.
+// Inside a catch clause: INTERNAL, with the method and that its handler threw. The text of the
+// exception, which may hold what is no client's business, goes to stderr, some ten times a second
+// at most. A handler that wants its client to read it returns a status.
 absl::Status StatusOfException(const Method& method);
 
 }  // namespace anywire

@@ -34,7 +34,6 @@ void ServerCall::Assign(protocol::CallId id, internal::MethodHandler& handler) {
 void ServerCall::Unassign() {
   const MutexLock lock(&mutex_);
   assigned_ = false;
-  over_ = false;
   half_closed_ = false;
   running_ = false;
   has_request_ = false;
@@ -176,12 +175,7 @@ void ServerCall::Done(bool) {
 }
 
 void ServerCall::Work() {
-  bool over;
-  {
-    const MutexLock lock(&mutex_);
-    over = over_;
-  }
-  if (over) return Reject(absl::CancelledError());
+  if (over_) return Reject(absl::CancelledError());
   absl::Status status;
   {
     const ScopedCallScope scope(&scope_);
@@ -195,6 +189,7 @@ void ServerCall::Work() {
 }
 
 void ServerCall::EndHandler(absl::Status status) {
+  if (method_->shape() != CallShape::kUnary) EndSteps();
   // A handler may return what a call of its own came to; that says nothing of this call's delivery.
   if (!status.ok()) status.ErasePayload(kDeliveryPayload);
   End(std::move(status));

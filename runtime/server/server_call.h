@@ -99,7 +99,10 @@ class ServerCall final : public CallSink,
   void OnWritable(protocol::CallId id) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnOver(protocol::CallId id) ABSL_LOCKS_EXCLUDED(mutex_);
   // Parses for a Read and says so to the machine. A message that cannot be parsed ends the call.
-  bool Deliver(const protocol::ReceivedMessage& message, bool last, MessageLite& to);
+  bool Deliver(protocol::CallId id, const protocol::ReceivedMessage& message, bool last,
+               MessageLite& to);
+  // What the handler has left outstanding ends, and nothing more begins.
+  void EndSteps() ABSL_LOCKS_EXCLUDED(mutex_);
   // Unless the call has been another one since.
   void EndEarly(protocol::CallId id, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // Under the endpoint's lock: the initial metadata, before the first thing that is sent.
@@ -125,8 +128,7 @@ class ServerCall final : public CallSink,
   bool running_ = false;  // no longer receiving
 
   Mutex mutex_;
-  bool assigned_ ABSL_GUARDED_BY(mutex_) = false;     // not idle
-  bool over_ ABSL_GUARDED_BY(mutex_) = false;         // ended before its handler
+  bool assigned_ ABSL_GUARDED_BY(mutex_) = false;     // not idle (over_: see CallContext)
   bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;  // no message follows those in unread_
   std::vector<Unread> unread_ ABSL_GUARDED_BY(mutex_);
   size_t next_unread_ ABSL_GUARDED_BY(mutex_) = 0;

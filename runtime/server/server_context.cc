@@ -37,7 +37,8 @@ absl::Duration ServerContext::time_left() const {
 }
 
 bool ServerContext::cancelled() const {
-  if (cancellation().cancelled()) return true;
+  // The first is what a Read that failed has gone by; the token may be a moment behind.
+  if (Of(this).over_.load(std::memory_order_acquire) || cancellation().cancelled()) return true;
   // Whoever keeps the time may be waiting for the thread that asks.
   return deadline() != Clock::time_point::max() && Clock::now() >= deadline();
 }

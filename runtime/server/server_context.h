@@ -33,9 +33,10 @@ class ServerContext {
   std::chrono::steady_clock::time_point deadline() const;
   absl::Duration time_left() const;
 
-  // Whether the call is over already: cancelled by the client, past its deadline, or its connection
-  // lost. A handler that takes long should look, or listen by a CancellationCallback on the token;
-  // what it returns is then dropped.
+  // Whether the call is over already: cancelled by the client, past its deadline, its connection
+  // lost, or ended for a mistake in a message or a limit. A handler that takes long should look, or
+  // listen by a CancellationCallback on the token, which is told a moment later; what it returns is
+  // then dropped. After a Read that yields false this says whether those were all the messages.
   bool cancelled() const;
   const CancellationToken& cancellation() const;
 

@@ -2,6 +2,12 @@
 // and, as Blocking..., for handlers on worker threads. They live as long as their handler.
 //
 // One thread reads while another writes, otherwise one thread at a time.
+//
+//   while (co_await reader.Read(&message)) ...
+//   if (context.cancelled()) co_return absl::CancelledError();  // not all of them: drop the upload
+//
+// A handler returns when its steps have ended. One that is outstanding then ends with false, before
+// the client sees the end; nothing may use the stream any more.
 #ifndef ANYWIRE_RUNTIME_SERVER_SERVER_STREAMS_H_
 #define ANYWIRE_RUNTIME_SERVER_SERVER_STREAMS_H_
 
@@ -17,7 +23,8 @@ class ServerStream {
  public:
   virtual ~ServerStream() = default;
   // ok: `message` holds the next message. Not ok: the client sends no more, or the call is over, or
-  // the message could not be parsed (the call is over then). May complete inside.
+  // the message could not be parsed (the call is over then): ServerContext::cancelled() is true in
+  // all cases but the first. May complete inside.
   virtual void Read(google::protobuf::MessageLite* message, Operation& done) = 0;
   // ok: the call takes another message (this one is serialised before Write returns). Not ok: the
   // call is over.
@@ -30,7 +37,7 @@ template <typename Request>
 class ServerReader {
  public:
   explicit ServerReader(ServerStream& stream) : stream_(stream) {}
-  // Yields whether a message was read.
+  // Yields whether a message was read. If not: see ServerContext::cancelled.
   [[nodiscard]] auto Read(Request* request) {
     return internal::AwaitStep([this, request](Operation& done) { stream_.Read(request, done); },
                                [](bool ok) { return ok; });
@@ -65,6 +72,7 @@ template <typename Request>
 class BlockingServerReader {
  public:
   explicit BlockingServerReader(ServerStream& stream) : stream_(stream) {}
+  // Whether a message was read. If not: see ServerContext::cancelled.
   bool Read(Request* request) {
     return stream_.Await([this, request](Operation& done) { stream_.Read(request, done); });
   }
