@@ -45,6 +45,14 @@ auto ThreadStep() {
       [](bool ok) { return ok; });
 }
 
+// A step is done once, so whoever would await it twice is told by the compiler.
+template <typename T>
+concept Awaitable = requires(T&& step) {
+  std::forward<T>(step).operator co_await();
+};
+static_assert(Awaitable<decltype(ReadyStep())>);
+static_assert(!Awaitable<decltype(ReadyStep())&>);
+
 class Recorder final : public Operation {
  public:
   void Done(bool) override { ++ended; }
