@@ -41,38 +41,40 @@ ClientWatchers::ClientWatchers(const ClientInterceptors& interceptors, const Met
   watched_->started = Clock::now();
 }
 
-absl::Status ClientWatchers::OnStart(Metadata& metadata) {
+absl::Status ClientWatchers::OnStart(Metadata& metadata) noexcept {
   if (empty()) return absl::OkStatus();
   absl::MutexLock lock(&watched_->mutex);
-  for (auto& watcher : watched_->watchers) {
-    if (absl::Status status = watcher->OnStart(metadata); !status.ok()) {
+  auto& watchers = watched_->watchers;
+  for (auto it = watchers.begin(); it != watchers.end(); ++it) {
+    if (absl::Status status = (*it)->OnStart(metadata); !status.ok()) {
+      watchers.erase(it + 1, watchers.end());
       return WithDelivery(std::move(status), Delivery::kNotSent);
     }
   }
   return absl::OkStatus();
 }
 
-void ClientWatchers::OnSendMessage(const MessageLite& message) {
+void ClientWatchers::OnSendMessage(const MessageLite& message) noexcept {
   if (empty()) return;
   absl::MutexLock lock(&watched_->mutex);
   for (auto& watcher : watched_->watchers) watcher->OnSendMessage(message);
 }
 
-void ClientWatchers::OnInitialMetadata(const Metadata& metadata) {
+void ClientWatchers::OnInitialMetadata(const Metadata& metadata) noexcept {
   if (empty()) return;
   absl::MutexLock lock(&watched_->mutex);
   auto& watchers = watched_->watchers;
   for (auto it = watchers.rbegin(); it != watchers.rend(); ++it) (*it)->OnInitialMetadata(metadata);
 }
 
-void ClientWatchers::OnReceiveMessage(const MessageLite& message) {
+void ClientWatchers::OnReceiveMessage(const MessageLite& message) noexcept {
   if (empty()) return;
   absl::MutexLock lock(&watched_->mutex);
   auto& watchers = watched_->watchers;
   for (auto it = watchers.rbegin(); it != watchers.rend(); ++it) (*it)->OnReceiveMessage(message);
 }
 
-void ClientWatchers::OnFinish(absl::Status& status, const Metadata& trailing) {
+void ClientWatchers::OnFinish(absl::Status& status, const Metadata& trailing) noexcept {
   if (empty()) return;
   const absl::Duration elapsed = absl::FromChrono(Clock::now() - watched_->started);
   absl::MutexLock lock(&watched_->mutex);
@@ -86,9 +88,8 @@ void ClientWatchers::OnFinish(absl::Status& status, const Metadata& trailing) {
 Instant CallDeadline(const CallOptions& options, const Method& method,
                      absl::Duration call_timeout) {
   Instant deadline = Instant::max();
-  absl::Duration timeout = options.timeout;
-  if (timeout == absl::InfiniteDuration()) timeout = method.default_timeout();
-  if (timeout == absl::InfiniteDuration()) timeout = call_timeout;
+  if (method.default_timeout() != absl::InfiniteDuration()) call_timeout = method.default_timeout();
+  const absl::Duration timeout = options.timeout.value_or(call_timeout);
   if (timeout != absl::InfiniteDuration()) deadline = After(timeout);
   const CallScope* const scope = CurrentCallScope();
   if (options.inherit && scope != nullptr) deadline = std::min(deadline, scope->deadline);
@@ -104,17 +105,31 @@ CancellationToken InheritedCancellation(const CallOptions& options) {
   return options.inherit && scope != nullptr ? scope->cancellation : CancellationToken();
 }
 
-protocol::Payload MakePayload(const MessageLite& message) {
-  return {.size = message.ByteSizeLong(),
-          .object = &message,
-          .write = [](const void* object, uint8_t* to, size_t) {
-            static_cast<const MessageLite*>(object)->SerializeWithCachedSizesToArray(to);
-          }};
+absl::Status MakePayload(const MessageLite& message, const protocol::Limits& limits,
+                         protocol::Payload& payload) {
+  const size_t size = message.ByteSizeLong();
+  if (size > limits.max_send_message_size) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("a message of ", size, " bytes; at most ", limits.max_send_message_size,
+                     " may be sent (limits.max_send_message_size)"));
+  }
+  if (!message.IsInitialized()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a ", message.GetTypeName(),
+                     " lacks required fields: ", message.InitializationErrorString()));
+  }
+  payload = {
+      .size = size, .object = &message, .write = [](const void* object, uint8_t* to, size_t) {
+        static_cast<const MessageLite*>(object)->SerializeWithCachedSizesToArray(to);
+      }};
+  return absl::OkStatus();
 }
 
 absl::Status ParseReply(absl::Span<const uint8_t> bytes, MessageLite* reply) {
+  // Not ParseFromArray: it prints a line for what a peer leaves out.
   if (bytes.size() <= std::numeric_limits<int>::max() &&
-      reply->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+      reply->ParsePartialFromArray(bytes.data(), static_cast<int>(bytes.size())) &&
+      reply->IsInitialized()) {
     return absl::OkStatus();
   }
   return absl::InternalError(

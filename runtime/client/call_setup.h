@@ -27,19 +27,21 @@ inline constexpr int kMaxOpenAttempts = 4;
 
 // The watchers of one call, outermost first. Costs one null pointer for a call without
 // interceptors. Any thread may call any function: the watchers hear one thing at a time, and
-// nothing after the end.
+// nothing after the end. A lock is held around them: what they may do to their call is to cancel
+// it.
 class ClientWatchers {
  public:
   ClientWatchers(const ClientInterceptors& interceptors, const Method& method,
                  absl::string_view target);
 
   bool empty() const { return watched_ == nullptr; }
-  // `metadata` is changed in place. An error is the call's status; carries Delivery::kNotSent.
-  absl::Status OnStart(Metadata& metadata);
-  void OnSendMessage(const google::protobuf::MessageLite& message);
-  void OnInitialMetadata(const Metadata& metadata);
-  void OnReceiveMessage(const google::protobuf::MessageLite& message);
-  void OnFinish(absl::Status& status, const Metadata& trailing);
+  // `metadata` is changed in place. An error is the call's status; carries Delivery::kNotSent. The
+  // watchers after the one that said it then hear nothing, not even of the end.
+  absl::Status OnStart(Metadata& metadata) noexcept;
+  void OnSendMessage(const google::protobuf::MessageLite& message) noexcept;
+  void OnInitialMetadata(const Metadata& metadata) noexcept;
+  void OnReceiveMessage(const google::protobuf::MessageLite& message) noexcept;
+  void OnFinish(absl::Status& status, const Metadata& trailing) noexcept;
 
  private:
   struct Watched {
@@ -85,10 +87,14 @@ class CallCancellation {
   std::optional<CancellationCallback> inherited_;
 };
 
-// `message` as the protocol machine takes it. Its size must be current: made by ByteSizeLong.
-protocol::Payload MakePayload(const google::protobuf::MessageLite& message);
+// `message` as the protocol machine takes it, which must not change until it is written. Looks
+// before anything is serialised: RESOURCE_EXHAUSTED, more than limits.max_send_message_size;
+// INVALID_ARGUMENT, required fields (proto2) are missing.
+absl::Status MakePayload(const google::protobuf::MessageLite& message,
+                         const protocol::Limits& limits, protocol::Payload& payload);
 
-// Parses what the server sent; INTERNAL when it is no such message.
+// Parses what the server sent; INTERNAL when it is no such message, or one without its required
+// fields.
 absl::Status ParseReply(absl::Span<const uint8_t> bytes, google::protobuf::MessageLite* reply);
 
 absl::Status CancelledByCaller();

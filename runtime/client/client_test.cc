@@ -1,21 +1,26 @@
 // Channels and unary calls over a transport that does what the test says.
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "anywire/async_streams.h"
 #include "anywire/cancellation.h"
 #include "anywire/channel.h"
 #include "anywire/delivery.h"
 #include "anywire/interceptor.h"
 #include "anywire/runtime.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/descriptor.pb.h"
 #include "gtest/gtest.h"
 #include "runtime/client/testing.h"
+#include "runtime/client/unary_call.h"
 #include "runtime/config/config.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/watchdog.h"
@@ -27,6 +32,11 @@ using absl::StatusCode;
 using google::protobuf::StringValue;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+// A message with required fields.
+using Demanding = google::protobuf::UninterpretedOption::NamePart;
+
+// The template that users see and the runtime's class have names of their own: this file sees both.
+static_assert(!std::is_base_of_v<UnaryCallBase, UnaryCall<StringValue, StringValue>>);
 
 constinit const Method kUnary("test.Service/Unary", CallShape::kUnary);
 constinit const Method kHurried("test.Service/Hurried", CallShape::kUnary, absl::Milliseconds(20));
@@ -432,6 +442,49 @@ TEST_F(ClientTest, BlockingCallsAreRefusedInsideCallbacks) {
   peer.Reply(peer.WaitForCall(0), "");
   peer.Flush();
   EXPECT_OK(StatusOf(*call));
+}
+
+// ---- what may be sent, and what is a reply
+
+TEST_F(ClientTest, ARequestThatIsTooLargeIsNotEvenSerialised) {
+  const OversizedMessage huge(size_t{3} << 30);
+  AsyncCall async;
+  channel_->StartCall(kUnary, huge, &async.reply, &async.status, {}, async.done);
+  for (const absl::Status& status :
+       {channel_->Call(kUnary, huge, &async.reply, {}), StatusOf(async)}) {
+    EXPECT_THAT(status, StatusIs(StatusCode::kResourceExhausted, HasSubstr("3221225472 bytes")));
+    EXPECT_THAT(status, Delivered(Delivery::kNotSent));
+  }
+  EXPECT_EQ(dials_.dials(), 0u);
+}
+
+TEST_F(ClientTest, ARequestWithoutItsRequiredFieldsIsNotSent) {
+  const Demanding empty;
+  AsyncCall async;
+  channel_->StartCall(kUnary, empty, &async.reply, &async.status, {}, async.done);
+  for (const absl::Status& status :
+       {channel_->Call(kUnary, empty, &async.reply, {}), StatusOf(async)}) {
+    EXPECT_THAT(status, StatusIs(StatusCode::kInvalidArgument, HasSubstr("name_part")));
+    EXPECT_THAT(status, Delivered(Delivery::kNotSent));
+  }
+  EXPECT_EQ(dials_.dials(), 0u);
+}
+
+TEST_F(ClientTest, AServerCannotMakeUsPrint) {
+  static std::atomic<int> printed{0};
+  google::protobuf::LogHandler* const before = google::protobuf::SetLogHandler(
+      [](google::protobuf::LogLevel, const char*, int, const std::string&) { ++printed; });
+  Demanding reply;
+  absl::Status status;
+  NotedOperation done;
+  channel_->StartCall(kUnary, Text("1"), &reply, &status, {}, done);
+  ScriptedPeer peer(dials_.Accept(0));
+  peer.Reply(peer.WaitForCall(0), "");
+  peer.Flush();
+  EXPECT_FALSE(done.ok());
+  EXPECT_THAT(status, StatusIs(StatusCode::kInternal, HasSubstr("no valid")));
+  EXPECT_EQ(printed, 0);
+  google::protobuf::SetLogHandler(before);
 }
 
 // ---- blocking and asynchronous calls on one connection

@@ -22,31 +22,49 @@ protocol::Payload SerializedPayload(const std::string& bytes) {
           }};
 }
 
+std::string Serialized(const protocol::Payload& payload) {
+  std::string bytes(payload.size, '\0');
+  payload.write(payload.object, reinterpret_cast<uint8_t*>(bytes.data()), payload.size);
+  return bytes;
+}
+
+const Metadata& NoMetadata() {
+  static const Metadata* const none = new Metadata;
+  return *none;
+}
+
 }  // namespace
 
 StreamCall::StreamCall(std::shared_ptr<Connector> connector, const ClientInterceptors& interceptors,
                        const Method& method, const CallOptions& options)
     : connector_(std::move(connector)),
       method_(method),
-      received_(options.received),
       deadline_(CallDeadline(options, method, connector_->options().call_timeout)),
       watchers_(interceptors, method, connector_->target()),
-      metadata_(options.metadata != nullptr ? *options.metadata : Metadata()) {}
+      metadata_(options.metadata != nullptr ? *options.metadata : Metadata()),
+      received_(options.received) {}
 
 void StreamCall::Start(const MessageLite* request, const CallOptions& options) {
   {
     absl::MutexLock lock(&mutex_);
     self_ = shared_from_this();
-    if (request != nullptr) {
-      unsent_ = request->SerializePartialAsString();
-      half_closed_ = true;
-    }
   }
-  if (absl::Status status = watchers_.OnStart(metadata_); !status.ok()) {
+  absl::Status status = watchers_.OnStart(metadata_);
+  protocol::Payload payload;
+  if (status.ok() && request != nullptr) {
+    status = WithDelivery(MakePayload(*request, connector_->options().limits, payload),
+                          Delivery::kNotSent);
+  }
+  if (!status.ok()) {
     End(std::move(status), {});
     return;
   }
-  if (request != nullptr) watchers_.OnSendMessage(*request);
+  if (request != nullptr) {
+    watchers_.OnSendMessage(*request);
+    absl::MutexLock lock(&mutex_);
+    unsent_ = Serialized(payload);
+    half_closed_ = true;
+  }
   const CancellationToken inherited = InheritedCancellation(options);
   const CancellationToken own = OwnCancellation(options);
   cancellation_.Listen(own, inherited, [this] { CancelWith(CancelledByCaller()); });
@@ -84,13 +102,13 @@ void StreamCall::OnConnected(absl::StatusOr<std::shared_ptr<Endpoint>> endpoint)
 }
 
 absl::Status StreamCall::Open(const std::shared_ptr<Endpoint>& endpoint) {
-  if (received_ != nullptr) received_->peer = endpoint->info().remote_address;
   const bool with_request = method_.shape() == CallShape::kServerStreaming;
   std::string request;
   {
     absl::MutexLock lock(&mutex_);
     if (!cancel_status_.ok()) return WithDelivery(cancel_status_, Delivery::kNotSent);
     endpoint_ = endpoint;
+    if (received_ != nullptr) received_->peer = endpoint->info().remote_address;
     if (with_request) request = *unsent_;
   }
   const protocol::Payload first = SerializedPayload(request);
@@ -209,58 +227,50 @@ void StreamCall::Deliver(absl::Span<const uint8_t> bytes, bool consume, MessageL
   if (ok) {
     watchers_.OnReceiveMessage(*into);
   } else {
-    CancelWith(std::move(status));
+    Fail(std::move(status));
   }
   Complete(&done, ok);
 }
 
-void StreamCall::Write(const MessageLite& message, bool last, Operation& done) {
-  watchers_.OnSendMessage(message);
-  const protocol::Payload payload = MakePayload(message);
-  bool over = false;
+void StreamCall::Write(const MessageLite& message, Operation& done) {
+  protocol::Payload payload;
+  absl::Status sendable = MakePayload(message, connector_->options().limits, payload);
+  if (sendable.ok()) watchers_.OnSendMessage(message);
+  bool over;
   {
     absl::MutexLock lock(&mutex_);
-    if (phase_ == Phase::kEnded || half_closed_ || !cancel_status_.ok()) {
-      over = true;
-    } else {
-      half_closed_ = last;
+    over = phase_ == Phase::kEnded || half_closed_ || !cancel_status_.ok();
+    if (!over && sendable.ok()) {
       Put(write_, done);
       if (phase_ == Phase::kConnecting) {
-        unsent_.emplace(payload.size, '\0');
-        payload.write(payload.object, reinterpret_cast<uint8_t*>(unsent_->data()), payload.size);
+        unsent_ = Serialized(payload);
         return;
       }
     }
   }
-  if (over) {
-    done.Done(false);
-  } else {
-    Send(payload, last);
+  if (!over && sendable.ok()) {
+    Send(payload, /*half_close=*/false);
+    return;
   }
+  if (!over) CancelWith(std::move(sendable));
+  done.Done(false);
 }
 
-// Sends what write_ waits for.
-void StreamCall::Send(const protocol::Payload& payload, bool last) {
+// Sends what write_ waits for, and the end of this side behind it.
+void StreamCall::Send(const protocol::Payload& payload, bool half_close) {
   std::shared_ptr<Endpoint> endpoint;
   {
     absl::MutexLock lock(&mutex_);
     endpoint = endpoint_;
   }
   const SendResult result =
-      endpoint->Run([this, &payload, last](protocol::Protocol& protocol, Endpoint::Events&) {
+      endpoint->Run([this, &payload, half_close](protocol::Protocol& protocol, Endpoint::Events&) {
         const SendResult result = protocol.Send(id_, payload);
-        if (last && (result == SendResult::kSent || result == SendResult::kQueued)) {
-          protocol.HalfClose(id_);
-        }
+        if (half_close) protocol.HalfClose(id_);
         return result;
       });
   if (result == SendResult::kQueued) return;  // kWritable completes the write
-  if (result == SendResult::kTooLarge) {
-    CancelWith(absl::ResourceExhaustedError(
-        absl::StrCat("a message of ", payload.size, " bytes is larger than the ",
-                     connector_->options().limits.max_send_message_size,
-                     " that may be sent (limits.max_send_message_size)")));
-  }
+  // Else it is kSent, or kOver: MakePayload knows the limit, so it is never too large.
   Operation* written;
   {
     absl::MutexLock lock(&mutex_);
@@ -305,11 +315,20 @@ void StreamCall::Finish(Operation& done) {
   }
 }
 
-absl::Status StreamCall::TakeStatus() {
+absl::Status StreamCall::status() {
   absl::MutexLock lock(&mutex_);
   // Before the end only when Await has refused to wait for it.
-  if (phase_ != Phase::kEnded) return BlockingCallRefused();
-  return std::exchange(status_, absl::OkStatus());
+  return phase_ == Phase::kEnded ? status_ : BlockingCallRefused();
+}
+
+const Metadata& StreamCall::initial_metadata() {
+  absl::MutexLock lock(&mutex_);
+  return initial_metadata_ != nullptr ? *initial_metadata_ : NoMetadata();
+}
+
+const Metadata& StreamCall::trailing_metadata() {
+  absl::MutexLock lock(&mutex_);
+  return phase_ == Phase::kEnded ? trailing_metadata_ : NoMetadata();
 }
 
 void StreamCall::CancelWith(absl::Status status) {
@@ -329,13 +348,34 @@ void StreamCall::CancelWith(absl::Status status) {
       protocol.Cancel(id_, std::move(status), events);
     });
   } else if (connector_->Forget(*this)) {
-    End(WithDelivery(std::move(status), Delivery::kNotSent), {});
+    // Later: whoever cancels may hold locks that callbacks take, or be a watcher of the call.
+    connector_->loop().Post([self = shared_from_this(), status = std::move(status)]() mutable {
+      self->End(WithDelivery(std::move(status), Delivery::kNotSent), {});
+    });
   }
+}
+
+void StreamCall::Abandon(absl::Status status) {
+  {
+    absl::MutexLock lock(&mutex_);
+    received_ = nullptr;
+  }
+  CancelWith(std::move(status));
+}
+
+void StreamCall::Fail(absl::Status status) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (status_.ok()) status_ = status;
+    discarding_ = true;
+    unread_.clear();
+  }
+  CancelWith(std::move(status));
 }
 
 bool StreamCall::Await(absl::FunctionRef<void(Operation&)> start) {
   if (Endpoint::OnRuntimeThread()) {
-    CancelWith(BlockingCallRefused());
+    Abandon(BlockingCallRefused());
     return false;
   }
   const Endpoint::ScopedBorrow borrow;
@@ -368,8 +408,9 @@ void StreamCall::OnEvent(Event& event) {
   const std::shared_ptr<StreamCall> self = shared_from_this();
   if (event.bits & Event::kInitialMetadata && event.metadata != nullptr) {
     watchers_.OnInitialMetadata(*event.metadata);
+    absl::MutexLock lock(&mutex_);
     if (received_ != nullptr) received_->initial = *event.metadata;
-    initial_metadata_ = std::move(*event.metadata);
+    initial_metadata_ = std::move(event.metadata);
   }
   if (event.bits & Event::kMessage) {
     OnMessage(event.message, /*consume=*/(event.bits & Event::kFinished) == 0);
@@ -400,6 +441,10 @@ void StreamCall::OnEvent(Event& event) {
 }
 
 void StreamCall::OnMessage(protocol::ReceivedMessage& message, bool consume) {
+  if (method_.shape() == CallShape::kClientStreaming && std::exchange(replied_, true)) {
+    Fail(absl::InternalError("the server sent more than one reply"));
+    return;
+  }
   Operation* reading = nullptr;
   MessageLite* into = nullptr;
   std::shared_ptr<Endpoint> discard;
@@ -426,17 +471,22 @@ void StreamCall::OnMessage(protocol::ReceivedMessage& message, bool consume) {
 }
 
 void StreamCall::End(absl::Status status, Metadata trailing) {
+  {
+    // What went wrong first is what the caller should hear.
+    absl::MutexLock lock(&mutex_);
+    if (!status_.ok()) status = std::exchange(status_, absl::OkStatus());
+  }
   watchers_.OnFinish(status, trailing);
-  if (received_ != nullptr) received_->trailing = trailing;
-  trailing_metadata_ = std::move(trailing);
   std::shared_ptr<StreamCall> self;
   Operation* reading;
   Operation* writing;
   Operation* finishing;
   {
     absl::MutexLock lock(&mutex_);
+    if (received_ != nullptr) received_->trailing = trailing;
+    trailing_metadata_ = std::move(trailing);
     phase_ = Phase::kEnded;
-    status_ = std::move(status);
+    if (status_.ok()) status_ = std::move(status);
     self = std::move(self_);
     reading = Take(read_);
     writing = Take(write_);
@@ -453,15 +503,13 @@ namespace {
 class StreamHandle final : public ClientStream {
  public:
   explicit StreamHandle(std::shared_ptr<StreamCall> call) : call_(std::move(call)) {}
-  ~StreamHandle() override { call_->CancelWith(CancelledByCaller()); }
+  ~StreamHandle() override { call_->Abandon(CancelledByCaller()); }
 
   void Read(MessageLite* message, Operation& done) override { call_->Read(message, done); }
-  void Write(const MessageLite& message, bool last, Operation& done) override {
-    call_->Write(message, last, done);
-  }
+  void Write(const MessageLite& message, Operation& done) override { call_->Write(message, done); }
   void WritesDone() override { call_->WritesDone(); }
   void Finish(Operation& done) override { call_->Finish(done); }
-  absl::Status TakeStatus() override { return call_->TakeStatus(); }
+  absl::Status status() override { return call_->status(); }
   const Metadata& initial_metadata() const override { return call_->initial_metadata(); }
   const Metadata& trailing_metadata() const override { return call_->trailing_metadata(); }
   void Cancel() override { call_->CancelWith(CancelledByCaller()); }
@@ -477,10 +525,10 @@ class FailedStreamHandle final : public ClientStream {
   explicit FailedStreamHandle(absl::Status status) : status_(std::move(status)) {}
 
   void Read(MessageLite*, Operation& done) override { done.Done(false); }
-  void Write(const MessageLite&, bool, Operation& done) override { done.Done(false); }
+  void Write(const MessageLite&, Operation& done) override { done.Done(false); }
   void WritesDone() override {}
   void Finish(Operation& done) override { done.Done(true); }
-  absl::Status TakeStatus() override { return status_; }
+  absl::Status status() override { return status_; }
   const Metadata& initial_metadata() const override { return no_metadata_; }
   const Metadata& trailing_metadata() const override { return no_metadata_; }
   void Cancel() override {}

@@ -20,8 +20,8 @@
 namespace anywire {
 
 // Shared by the handle that the user has (see StartStream) and the machine, which holds it until
-// the call has ended. What the user does before there is a connection waits here. No lock is held
-// around anything outside.
+// the call has ended. What the user does before there is a connection waits here. No lock of its
+// own is held around anything outside.
 class StreamCall final : private CallSink,
                          private ConnectWaiter,
                          public std::enable_shared_from_this<StreamCall> {
@@ -33,16 +33,19 @@ class StreamCall final : private CallSink,
   void Start(const google::protobuf::MessageLite* request, const CallOptions& options);
   // As ClientStream has them.
   void Read(google::protobuf::MessageLite* message, Operation& done) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Write(const google::protobuf::MessageLite& message, bool last, Operation& done)
+  void Write(const google::protobuf::MessageLite& message, Operation& done)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void WritesDone() ABSL_LOCKS_EXCLUDED(mutex_);
   void Finish(Operation& done) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status TakeStatus() ABSL_LOCKS_EXCLUDED(mutex_);
-  const Metadata& initial_metadata() const { return initial_metadata_; }
-  const Metadata& trailing_metadata() const { return trailing_metadata_; }
+  absl::Status status() ABSL_LOCKS_EXCLUDED(mutex_);
+  const Metadata& initial_metadata() ABSL_LOCKS_EXCLUDED(mutex_);
+  const Metadata& trailing_metadata() ABSL_LOCKS_EXCLUDED(mutex_);
   bool Await(absl::FunctionRef<void(Operation&)> start) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Ends the call with `status` if it has not ended. Any thread.
+  // Ends the call with `status` if it has not ended. Any thread. Completes nothing inside.
   void CancelWith(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same for a caller who will not hear of the end: nothing is written to
+  // CallOptions::received from here on.
+  void Abandon(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   enum class Phase : uint8_t {
@@ -61,11 +64,14 @@ class StreamCall final : private CallSink,
   void WaitForConnection() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Open(const std::shared_ptr<Endpoint>& endpoint) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnMessage(protocol::ReceivedMessage& message, bool consume) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The server breaks the rules: the call ends with `status`, whatever the server says, and nothing
+  // more is read.
+  void Fail(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
   void End(absl::Status status, Metadata trailing) ABSL_LOCKS_EXCLUDED(mutex_);
   // Parses into `into`, gives the bytes back to the flow control and completes the read.
   void Deliver(absl::Span<const uint8_t> bytes, bool consume, google::protobuf::MessageLite* into,
                Operation& done);
-  void Send(const protocol::Payload& payload, bool last) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Send(const protocol::Payload& payload, bool half_close) ABSL_LOCKS_EXCLUDED(mutex_);
   void Put(Pending& pending, Operation& operation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Operation* Take(Pending& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `operation` may be null.
@@ -73,11 +79,11 @@ class StreamCall final : private CallSink,
 
   const std::shared_ptr<Connector> connector_;
   const Method& method_;
-  ReceivedMetadata* const received_;
   const Instant deadline_;
   ClientWatchers watchers_;
   Metadata metadata_;
-  int attempts_ = 0;  // to open the call on a connection that had just ended
+  int attempts_ = 0;      // to open the call on a connection that had just ended
+  bool replied_ = false;  // one message has come; the dispatcher's alone
 
   absl::Mutex mutex_;
   Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kConnecting;
@@ -87,7 +93,7 @@ class StreamCall final : private CallSink,
   protocol::CallId id_;
   absl::Status cancel_status_ ABSL_GUARDED_BY(mutex_);  // not OK: cancelled while connecting
   bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;
-  bool discarding_ ABSL_GUARDED_BY(mutex_) = false;  // Finish was called: nobody reads any more
+  bool discarding_ ABSL_GUARDED_BY(mutex_) = false;  // since Finish or Fail: nobody reads any more
   // Serialised while connecting: the request, or one write.
   std::optional<std::string> unsent_ ABSL_GUARDED_BY(mutex_);
   // Received and not read; bounded by the call's window. The flag: its bytes are to be given back.
@@ -96,10 +102,11 @@ class StreamCall final : private CallSink,
   google::protobuf::MessageLite* read_into_ ABSL_GUARDED_BY(mutex_) = nullptr;
   Pending write_ ABSL_GUARDED_BY(mutex_);
   Pending finish_ ABSL_GUARDED_BY(mutex_);
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
-  // Written before the operations that announce them complete.
-  Metadata initial_metadata_;
-  Metadata trailing_metadata_;
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);  // before the end: what the server did wrong
+  // Both are constant once users see them: set, and the call has ended.
+  std::unique_ptr<const Metadata> initial_metadata_ ABSL_GUARDED_BY(mutex_);
+  Metadata trailing_metadata_ ABSL_GUARDED_BY(mutex_);
+  ReceivedMetadata* received_ ABSL_GUARDED_BY(mutex_);
   CallCancellation cancellation_;  // last: its destructor waits for a cancellation in progress
 };
 

@@ -12,17 +12,12 @@
 #include "absl/synchronization/notification.h"
 #include "anywire/async_streams.h"
 #include "anywire/cancellation.h"
-#include "anywire/channel.h"
 #include "anywire/delivery.h"
 #include "anywire/interceptor.h"
-#include "anywire/runtime.h"
-#include "anywire/streams.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "runtime/client/testing.h"
-#include "runtime/config/config.h"
+#include "runtime/client/stream_fixture.h"
 #include "tests/support/status_matchers.h"
-#include "tests/support/watchdog.h"
 
 namespace anywire::test {
 namespace {
@@ -31,51 +26,7 @@ using absl::StatusCode;
 using google::protobuf::StringValue;
 using ::testing::HasSubstr;
 
-constinit const Method kServerStreaming("test.Service/Down", CallShape::kServerStreaming);
-constinit const Method kClientStreaming("test.Service/Up", CallShape::kClientStreaming);
-constinit const Method kBothWays("test.Service/Both", CallShape::kBidiStreaming);
-
-using Reader = ClientReader<StringValue>;
-using Writer = ClientWriter<StringValue, StringValue>;
-using Stream = ClientReaderWriter<StringValue, StringValue>;
-
-class StreamCallTest : public ::testing::Test {
- protected:
-  StreamCallTest()
-      : watchdog_(::testing::UnitTest::GetInstance()->current_test_info()->name(),
-                  absl::Seconds(30)) {
-    TransportRegistry registry;
-    EXPECT_OK(registry.Register(std::make_unique<ScriptedTransport>(dials_)));
-    absl::StatusOr<config::Config> config = config::ParseConfig(
-        R"(runtime { io_threads: 1 } limits { max_send_message_size: "100KiB" })",
-        config::Format::kText, "test.textproto");
-    EXPECT_OK(config);
-    runtime_ = std::make_unique<Runtime>(std::move(registry), *std::move(config));
-    channel_.emplace(*runtime_, "scripted:peer");
-  }
-
-  Stream BothWays(const CallOptions& options = {}) {
-    return Stream(channel_->StartStream(kBothWays, nullptr, options));
-  }
-  Reader Down(const std::string& request, const CallOptions& options = {}) {
-    const StringValue message = Text(request);
-    return Reader(channel_->StartStream(kServerStreaming, &message, options));
-  }
-  Writer Up() { return Writer(channel_->StartStream(kClientStreaming, nullptr, {})); }
-  void OnLoop(absl::AnyInvocable<void()> function) {
-    absl::Notification done;
-    channel_->RunLater([&done, function = std::move(function)]() mutable {
-      function();
-      done.Notify();
-    });
-    done.WaitForNotification();
-  }
-
-  Watchdog watchdog_;
-  DialLog dials_;
-  std::unique_ptr<Runtime> runtime_;
-  std::optional<Channel> channel_;
-};
+class StreamCallTest : public StreamFixture {};
 
 // ---- the four steps
 
@@ -119,7 +70,8 @@ TEST_F(StreamCallTest, AnAsynchronousWriteAndItsEndWaitForTheConnection) {
   std::unique_ptr<ClientStream> stream = channel_->StartStream(kBothWays, nullptr, {});
   NotedOperation written, read, finished;
   StringValue reply;
-  stream->Write(Text("early"), /*last=*/true, written);
+  stream->Write(Text("early"), written);
+  stream->WritesDone();
   stream->Read(&reply, read);
   stream->Finish(finished);
   EXPECT_FALSE(written.done());
@@ -131,7 +83,7 @@ TEST_F(StreamCallTest, AnAsynchronousWriteAndItsEndWaitForTheConnection) {
   EXPECT_TRUE(finished.ok());
   EXPECT_TRUE(read.done());  // nothing is outstanding when Finish is done
   EXPECT_FALSE(read.ok());
-  EXPECT_THAT(stream->TakeStatus(), StatusIs(StatusCode::kAborted));
+  EXPECT_THAT(stream->status(), StatusIs(StatusCode::kAborted));
 }
 
 TEST_F(StreamCallTest, FinishDropsWhatNobodyReads) {

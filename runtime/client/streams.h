@@ -1,7 +1,7 @@
 // The client's ends of streaming calls, blocking form. (Coroutines and callbacks: async_streams.h.)
 //
-// Movable handles; one thread reads while another writes, otherwise one thread at a time. Destroying one whose call has
-// not ended cancels the call.
+// Movable handles; one thread reads while another writes, otherwise one thread at a time.
+// Destroying one whose call has not ended cancels the call.
 #ifndef ANYWIRE_RUNTIME_CLIENT_STREAMS_H_
 #define ANYWIRE_RUNTIME_CLIENT_STREAMS_H_
 
@@ -24,13 +24,15 @@ class ClientReader {
   bool Read(Reply* reply) {
     return stream_->Await([this, reply](Operation& done) { stream_->Read(reply, done); });
   }
-  // Waits for the end and returns the call's status. Messages not read by now are dropped. Called once, at last.
+  // Waits for the end and returns the call's status; the same when it is called again. Messages not
+  // read by now are dropped.
   absl::Status Finish() {
     stream_->Await([this](Operation& done) { stream_->Finish(done); });
-    return stream_->TakeStatus();
+    return stream_->status();
   }
-  // The server's initial metadata, after the first Read.
+  // The server's initial metadata, after the first Read; its trailing metadata, after Finish.
   const Metadata& initial_metadata() const { return stream_->initial_metadata(); }
+  const Metadata& trailing_metadata() const { return stream_->trailing_metadata(); }
   // Any thread: ends the call as CANCELLED.
   void Cancel() { stream_->Cancel(); }
 
@@ -46,22 +48,23 @@ class ClientWriter {
 
   // Waits until the call takes another message. False: the call is over; Finish tells why.
   bool Write(const Request& request) {
-    return stream_->Await(
-        [this, &request](Operation& done) { stream_->Write(request, /*last=*/false, done); });
+    return stream_->Await([this, &request](Operation& done) { stream_->Write(request, done); });
   }
-  // Says that no more requests follow (if that was not said) and waits for the reply. Called once, at last.
+  // Says that no more requests follow and waits for the reply. Called once, at last: a reply is
+  // handed out once.
   absl::StatusOr<Reply> Finish() {
     stream_->WritesDone();
     Reply reply;
     const bool replied =
         stream_->Await([this, &reply](Operation& done) { stream_->Read(&reply, done); });
     stream_->Await([this](Operation& done) { stream_->Finish(done); });
-    absl::Status status = stream_->TakeStatus();
+    absl::Status status = stream_->status();
     if (!status.ok()) return status;
     if (!replied) return absl::InternalError("the server ended the call as OK without a reply");
     return reply;
   }
   const Metadata& initial_metadata() const { return stream_->initial_metadata(); }
+  const Metadata& trailing_metadata() const { return stream_->trailing_metadata(); }
   void Cancel() { stream_->Cancel(); }
 
  private:
@@ -78,16 +81,16 @@ class ClientReaderWriter {
     return stream_->Await([this, reply](Operation& done) { stream_->Read(reply, done); });
   }
   bool Write(const Request& request) {
-    return stream_->Await(
-        [this, &request](Operation& done) { stream_->Write(request, /*last=*/false, done); });
+    return stream_->Await([this, &request](Operation& done) { stream_->Write(request, done); });
   }
   // No more requests follow. The server may go on writing.
   void WritesDone() { stream_->WritesDone(); }
   absl::Status Finish() {
     stream_->Await([this](Operation& done) { stream_->Finish(done); });
-    return stream_->TakeStatus();
+    return stream_->status();
   }
   const Metadata& initial_metadata() const { return stream_->initial_metadata(); }
+  const Metadata& trailing_metadata() const { return stream_->trailing_metadata(); }
   void Cancel() { stream_->Cancel(); }
 
  private:

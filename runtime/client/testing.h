@@ -16,7 +16,9 @@
 #include "anywire/channel.h"
 #include "anywire/operation.h"
 #include "anywire/transport.h"
+#include "google/protobuf/message_lite.h"
 #include "google/protobuf/wrappers.pb.h"
+#include "gtest/gtest.h"
 #include "runtime/endpoint/testing.h"
 
 namespace anywire::test {
@@ -89,6 +91,27 @@ class NotedOperation final : public Operation {
   absl::Notification done_;
   bool ok_ = false;
   std::thread::id thread_;
+};
+
+// A message of so many bytes, which must not come to be serialised.
+class OversizedMessage final : public google::protobuf::MessageLite {
+ public:
+  explicit OversizedMessage(size_t size) : size_(size) {}
+  std::string GetTypeName() const override { return "test.Oversized"; }
+  MessageLite* New(google::protobuf::Arena*) const override { return nullptr; }
+  void Clear() override {}
+  bool IsInitialized() const override { return true; }
+  void CheckTypeAndMergeFrom(const MessageLite&) override {}
+  size_t ByteSizeLong() const override { return size_; }
+  int GetCachedSize() const override { return static_cast<int>(size_); }
+  uint8_t* _InternalSerialize(uint8_t* to,
+                              google::protobuf::io::EpsCopyOutputStream*) const override {
+    ADD_FAILURE() << "was serialised";
+    return to;
+  }
+
+ private:
+  const size_t size_;
 };
 
 inline google::protobuf::StringValue Text(const std::string& text) {

@@ -26,8 +26,8 @@ absl::Status PrepareMetadata(ClientWatchers& watchers, const CallOptions& option
 
 }  // namespace
 
-absl::Status UnaryCall::Open(Endpoint& endpoint, const protocol::Payload& payload,
-                             const Metadata& metadata, Instant deadline) {
+absl::Status UnaryCallBase::Open(Endpoint& endpoint, const protocol::Payload& payload,
+                                 const Metadata& metadata, Instant deadline) {
   open_on_ = &endpoint;
   if (received_ != nullptr) received_->peer = endpoint.info().remote_address;
   return endpoint.Run(
@@ -47,13 +47,13 @@ absl::Status UnaryCall::Open(Endpoint& endpoint, const protocol::Payload& payloa
       });
 }
 
-void UnaryCall::Cancel(Endpoint& endpoint) {
+void UnaryCallBase::Cancel(Endpoint& endpoint) {
   endpoint.Run([this](protocol::Protocol& protocol, Endpoint::Events& events) {
     protocol.Cancel(id_, CancelledByCaller(), events);
   });
 }
 
-void UnaryCall::OnEvent(protocol::Event& event) {
+void UnaryCallBase::OnEvent(protocol::Event& event) {
   if (event.bits & protocol::Event::kInitialMetadata && event.metadata != nullptr) {
     watchers_.OnInitialMetadata(*event.metadata);
     if (received_ != nullptr) received_->initial = std::move(*event.metadata);
@@ -95,7 +95,7 @@ void UnaryCall::OnEvent(protocol::Event& event) {
   }
 }
 
-absl::Status UnaryCall::Conclude(absl::Status status, const Metadata& trailing) {
+absl::Status UnaryCallBase::Conclude(absl::Status status, const Metadata& trailing) {
   watchers_.OnFinish(status, trailing);
   return status;
 }
@@ -127,11 +127,11 @@ class BlockingConnect final : public ConnectWaiter {
   BlockingOperation operation_;
 };
 
-class BlockingUnaryCall final : public UnaryCall {
+class BlockingUnaryCall final : public UnaryCallBase {
  public:
   BlockingUnaryCall(Connector& connector, const ClientInterceptors& interceptors,
                     const Method& method, MessageLite* reply, const CallOptions& options)
-      : UnaryCall(connector, interceptors, method, reply, options) {}
+      : UnaryCallBase(connector, interceptors, method, reply, options) {}
 
   absl::Status Run(const MessageLite& request, const CallOptions& options) {
     const Endpoint::ScopedBorrow borrow;
@@ -143,7 +143,11 @@ class BlockingUnaryCall final : public UnaryCall {
     const Instant deadline = CallDeadline(options, method_, connector_.options().call_timeout);
     const CancellationToken own_token = OwnCancellation(options);
     const CancellationToken inherited = InheritedCancellation(options);
-    const protocol::Payload payload = MakePayload(request);
+    protocol::Payload payload;
+    if (absl::Status status = MakePayload(request, connector_.options().limits, payload);
+        !status.ok()) {
+      return Conclude(WithDelivery(std::move(status), Delivery::kNotSent), {});
+    }
     watchers_.OnSendMessage(request);
     if (own_token.cancelled() || inherited.cancelled()) {
       return Conclude(WithDelivery(CancelledByCaller(), Delivery::kNotSent), {});
@@ -178,12 +182,12 @@ class BlockingUnaryCall final : public UnaryCall {
 };
 
 // Owns itself, from StartCall to the completion of `done`.
-class AsyncUnaryCall final : public UnaryCall, private ConnectWaiter {
+class AsyncUnaryCall final : public UnaryCallBase, private ConnectWaiter {
  public:
   AsyncUnaryCall(std::shared_ptr<Connector> connector, const ClientInterceptors& interceptors,
                  const Method& method, MessageLite* reply, absl::Status* result,
                  const CallOptions& options, Operation& done)
-      : UnaryCall(*connector, interceptors, method, reply, options),
+      : UnaryCallBase(*connector, interceptors, method, reply, options),
         connector_owner_(std::move(connector)),
         result_(result),
         done_(done),
@@ -192,10 +196,14 @@ class AsyncUnaryCall final : public UnaryCall, private ConnectWaiter {
   void Start(const MessageLite& request, const CallOptions& options) {
     const Metadata* metadata;
     absl::Status status = PrepareMetadata(watchers_, options, &metadata_, &metadata);
+    protocol::Payload payload;
+    if (status.ok()) {
+      status = WithDelivery(MakePayload(request, connector_.options().limits, payload),
+                            Delivery::kNotSent);
+    }
     if (!status.ok()) {
       Fail(std::move(status));
     } else {
-      const protocol::Payload payload = MakePayload(request);
       watchers_.OnSendMessage(request);
       cancellation_.Listen(OwnCancellation(options), InheritedCancellation(options),
                            [this] { OnCancelled(); });

@@ -15,17 +15,17 @@
 namespace anywire {
 
 // The part between Open and Finished, the same for blocking and asynchronous calls.
-class UnaryCall : public CallSink {
+class UnaryCallBase : public CallSink {
  protected:
   // `connector`, `method` and `reply` outlive the call.
-  UnaryCall(Connector& connector, const ClientInterceptors& interceptors, const Method& method,
-            google::protobuf::MessageLite* reply, const CallOptions& options)
+  UnaryCallBase(Connector& connector, const ClientInterceptors& interceptors, const Method& method,
+                google::protobuf::MessageLite* reply, const CallOptions& options)
       : connector_(connector),
         method_(method),
         reply_(reply),
         received_(options.received),
         watchers_(interceptors, method, connector.target()) {}
-  ~UnaryCall() = default;
+  ~UnaryCallBase() = default;
 
   // Opens the call on `endpoint`, with the message that `payload` writes. An error means that it
   // was not opened.
