@@ -17,8 +17,7 @@ using Clock = std::chrono::steady_clock;
 using google::protobuf::MessageLite;
 using protocol::Instant;
 
-Instant After(absl::Duration timeout) {
-  const Instant now = Clock::now();
+Instant After(Instant now, absl::Duration timeout) {
   if (timeout <= absl::ZeroDuration()) return now;
   const absl::Duration longest = absl::FromChrono(Instant::max() - now);
   if (timeout >= longest) return Instant::max();
@@ -85,12 +84,12 @@ void ClientWatchers::OnFinish(absl::Status& status, const Metadata& trailing) no
   watchers.clear();
 }
 
-Instant CallDeadline(const CallOptions& options, const Method& method,
-                     absl::Duration call_timeout) {
+Instant CallDeadline(const CallOptions& options, const Method& method, absl::Duration call_timeout,
+                     Instant now) {
   Instant deadline = Instant::max();
   if (method.default_timeout() != absl::InfiniteDuration()) call_timeout = method.default_timeout();
   const absl::Duration timeout = options.timeout.value_or(call_timeout);
-  if (timeout != absl::InfiniteDuration()) deadline = After(timeout);
+  if (timeout != absl::InfiniteDuration()) deadline = After(now, timeout);
   const CallScope* const scope = CurrentCallScope();
   if (options.inherit && scope != nullptr) deadline = std::min(deadline, scope->deadline);
   return deadline;

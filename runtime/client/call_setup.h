@@ -52,10 +52,10 @@ class ClientWatchers {
   std::unique_ptr<Watched> watched_;
 };
 
-// When a call with these options, made here and now, must be over.
+// When a call with these options, made here and now (`now` tells when), must be over.
 // `call_timeout` is the configuration's, for calls and methods that say nothing.
 protocol::Instant CallDeadline(const CallOptions& options, const Method& method,
-                               absl::Duration call_timeout);
+                               absl::Duration call_timeout, protocol::Instant now);
 
 // The options' own token; else one without a source.
 CancellationToken OwnCancellation(const CallOptions& options);

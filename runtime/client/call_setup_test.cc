@@ -24,20 +24,20 @@ constinit const Method kPatient("test.Service/Patient", CallShape::kUnary);
 constinit const Method kHurried("test.Service/Hurried", CallShape::kUnary, absl::Hours(1));
 
 TEST(CallDeadlineTest, WhoSpeaksFirstDecides) {
-  const Instant before = std::chrono::steady_clock::now();
-  const auto hours = [before](const CallOptions& options, const Method& method,
-                              absl::Duration call_timeout) {
-    const Instant deadline = CallDeadline(options, method, call_timeout);
-    if (deadline == Instant::max()) return std::string("none");
-    return absl::FormatDuration(absl::Floor(absl::FromChrono(deadline - before), absl::Hours(1)));
+  const Instant now = std::chrono::steady_clock::now();
+  const auto time_left = [now](const CallOptions& options, const Method& method,
+                               absl::Duration call_timeout) {
+    const Instant deadline = CallDeadline(options, method, call_timeout, now);
+    if (deadline == Instant::max()) return absl::InfiniteDuration();
+    return absl::FromChrono(deadline - now);
   };
   const absl::Duration none = absl::InfiniteDuration();
-  EXPECT_EQ(hours({}, kPatient, none), "none");
-  EXPECT_EQ(hours({}, kPatient, absl::Hours(2)), "2h");
-  EXPECT_EQ(hours({}, kHurried, absl::Hours(2)), "1h");
-  EXPECT_EQ(hours({.timeout = absl::Hours(3)}, kHurried, absl::Hours(2)), "3h");
-  EXPECT_EQ(hours({.timeout = none}, kPatient, absl::Hours(2)), "none");
-  EXPECT_EQ(hours({.timeout = none}, kHurried, none), "none");
+  EXPECT_EQ(time_left({}, kPatient, none), none);
+  EXPECT_EQ(time_left({}, kPatient, absl::Hours(2)), absl::Hours(2));
+  EXPECT_EQ(time_left({}, kHurried, absl::Hours(2)), absl::Hours(1));
+  EXPECT_EQ(time_left({.timeout = absl::Hours(3)}, kHurried, absl::Hours(2)), absl::Hours(3));
+  EXPECT_EQ(time_left({.timeout = none}, kPatient, absl::Hours(2)), none);
+  EXPECT_EQ(time_left({.timeout = none}, kHurried, none), none);
 }
 
 TEST(ClientWatchersTest, HearOfTheEndIfTheyHeardOfTheStart) {

@@ -39,7 +39,8 @@ StreamCall::StreamCall(std::shared_ptr<Connector> connector, const ClientInterce
                        const Method& method, const CallOptions& options)
     : connector_(std::move(connector)),
       method_(method),
-      deadline_(CallDeadline(options, method, connector_->options().call_timeout)),
+      deadline_(CallDeadline(options, method, connector_->options().call_timeout,
+                             std::chrono::steady_clock::now())),
       watchers_(interceptors, method, connector_->target()),
       metadata_(options.metadata != nullptr ? *options.metadata : Metadata()),
       received_(options.received) {}

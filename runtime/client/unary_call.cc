@@ -12,6 +12,7 @@
 namespace anywire {
 namespace {
 
+using Clock = std::chrono::steady_clock;
 using google::protobuf::MessageLite;
 
 // What to send: the options' own metadata, or a copy in `own` that the watchers may add to.
@@ -140,7 +141,8 @@ class BlockingUnaryCall final : public UnaryCallBase {
     if (absl::Status status = PrepareMetadata(watchers_, options, &own, &metadata); !status.ok()) {
       return Conclude(std::move(status), {});
     }
-    const Instant deadline = CallDeadline(options, method_, connector_.options().call_timeout);
+    const Instant deadline =
+        CallDeadline(options, method_, connector_.options().call_timeout, Clock::now());
     const CancellationToken own_token = OwnCancellation(options);
     const CancellationToken inherited = InheritedCancellation(options);
     protocol::Payload payload;
@@ -191,7 +193,7 @@ class AsyncUnaryCall final : public UnaryCallBase, private ConnectWaiter {
         connector_owner_(std::move(connector)),
         result_(result),
         done_(done),
-        deadline_(CallDeadline(options, method, connector_.options().call_timeout)) {}
+        deadline_(CallDeadline(options, method, connector_.options().call_timeout, Clock::now())) {}
 
   void Start(const MessageLite& request, const CallOptions& options) {
     const Metadata* metadata;
