@@ -179,7 +179,9 @@ class Transport {
   virtual kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(
       EventLoop& loop, absl::string_view address) = 0;
 
-  // Listens; accepted connections use the loop that `next_loop` names for each. The listener itself
+  // Listens; accepted connections use the loop that `next_loop` names for each. It is called on
+  // `loop`'s thread, once for each connection that Accept gives and for no other, in the order in
+  // which Accept gives them: that is how the caller knows a connection's loop. The listener itself
   // lives on `loop`.
   struct ListenOptions {
     std::function<EventLoop&()> next_loop;  // empty: always `loop`
