@@ -1,9 +1,12 @@
 #include "anywire/runtime.h"
 
+#include <signal.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,7 +17,8 @@
 namespace anywire {
 namespace {
 
-// The process's runtime and how it comes about. Leaked on purpose: threads may use it to the very end.
+// The process's runtime and how it comes about. Leaked on purpose: threads may use it to the very
+// end.
 struct DefaultRuntime {
   std::once_flag once;
   Runtime* runtime = nullptr;
@@ -46,13 +50,51 @@ Runtime::Core::Core(TransportRegistry transports, config::Config config)
       config_(std::move(config)),
       drivers_(static_cast<int>(config_.runtime().io_threads)) {}
 
-EventLoop& Runtime::Core::NextLoop() {
-  absl::MutexLock lock(&mutex_);
-  const size_t index = next_loop_++ % config_.runtime().io_threads;
-  if (index == loops_.size()) {
-    loops_.push_back(std::make_unique<EventLoop>(absl::StrCat("anywire-io-", index)));
+absl::StatusOr<EventLoop*> Runtime::Core::TryNextLoop() {
+  const absl::MutexLock lock(&mutex_);
+  if (loops_.size() < config_.runtime().io_threads) {
+    if (std::unique_ptr<EventLoop> loop = NewLoop(loops_.size())) {
+      loops_.push_back(std::move(loop));
+      return loops_.back().get();
+    }
+    if (loops_.empty()) {
+      return absl::ResourceExhaustedError("cannot start the thread of an event loop");
+    }
   }
-  return *loops_[index];
+  return loops_[next_loop_++ % loops_.size()].get();
+}
+
+EventLoop& Runtime::Core::NextLoop() {
+  const absl::StatusOr<EventLoop*> loop = TryNextLoop();
+  if (!loop.ok()) {
+    std::fprintf(stderr, "anywire: %s\n", std::string(loop.status().message()).c_str());
+    std::abort();
+  }
+  return **loop;
+}
+
+// Null when the system has no thread for it.
+std::unique_ptr<EventLoop> Runtime::Core::NewLoop(size_t index) {
+  // The constructor blocks signals around the start of its thread, and leaves them so if it throws.
+  sigset_t signals;
+  pthread_sigmask(SIG_SETMASK, nullptr, &signals);
+  try {
+    return std::make_unique<EventLoop>(absl::StrCat("anywire-io-", index));
+  } catch (const std::system_error&) {
+    pthread_sigmask(SIG_SETMASK, &signals, nullptr);
+    return nullptr;
+  }
+}
+
+bool Runtime::Core::ReserveBuffer(size_t bytes) {
+  const uint64_t limit = config_.runtime().process_buffer;
+  if (buffered_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= limit) return true;
+  ReleaseBuffer(bytes);
+  return false;
+}
+
+void Runtime::Core::ReleaseBuffer(size_t bytes) {
+  buffered_.fetch_sub(bytes, std::memory_order_relaxed);
 }
 
 Runtime::Runtime(TransportRegistry transports) : Runtime(std::move(transports), config::Config()) {}

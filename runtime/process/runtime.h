@@ -14,14 +14,18 @@ namespace config {
 class Config;
 }
 
-// Reads the configuration that --anywire_config=FILE names (the flag is removed from argv), else the one that
-// ANYWIRE_CONFIG names, else none, and makes the process's default runtime of it. Call it first in main, once. A mistake
-// in the configuration is one line on stderr, and the process exits with code 2.
+// Reads the configuration that --anywire_config=FILE names (the flag is removed from argv), else
+// the one that ANYWIRE_CONFIG names, else none, and makes the process's default runtime of it. Call
+// it first in main, once. A mistake in the configuration is one line on stderr, and the process
+// exits with code 2.
 void Init(int& argc, char** argv);
-// The same for a process with transports of its own: `register_transports` adds them to the built-in ones.
-void Init(int& argc, char** argv, absl::FunctionRef<absl::Status(TransportRegistry&)> register_transports);
+// The same for a process with transports of its own: `register_transports` adds them to the
+// built-in ones.
+void Init(int& argc, char** argv,
+          absl::FunctionRef<absl::Status(TransportRegistry&)> register_transports);
 
-// One Runtime is enough for a process: Default(). Tests and embedders make more. It outlives what uses it.
+// One Runtime is enough for a process: Default(). Tests and embedders make more. It outlives what
+// uses it.
 class Runtime {
  public:
   // Without a configuration: every setting at its default, and only URIs for targets.

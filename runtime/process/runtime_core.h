@@ -2,10 +2,14 @@
 #ifndef ANYWIRE_RUNTIME_PROCESS_RUNTIME_CORE_H_
 #define ANYWIRE_RUNTIME_PROCESS_RUNTIME_CORE_H_
 
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "anywire/event_loop.h"
 #include "anywire/registry.h"
@@ -22,17 +26,29 @@ class Runtime::Core {
 
   const TransportRegistry& registry() const { return registry_; }
   const config::Config& config() const { return config_; }
-  // The loop for the next connection or listener: round robin over `io_threads` loops, each started at its first use.
+  // The loop for the next connection or listener: `io_threads` loops, each started at its first
+  // use, take turns. While the system has no thread for another, those that there are do. When
+  // there is none at all: RESOURCE_EXHAUSTED.
+  absl::StatusOr<EventLoop*> TryNextLoop() ABSL_LOCKS_EXCLUDED(mutex_);
+  // For those who cannot do without: then it ends the process, with a line on stderr.
   EventLoop& NextLoop() ABSL_LOCKS_EXCLUDED(mutex_);
   // Threads that drive busy connections of servers.
   DriverPool& drivers() { return drivers_; }
 
+  // Takes `bytes` of unread messages against `process_buffer`, which all servers share; false, and
+  // nothing is taken, when that is reached.
+  bool ReserveBuffer(size_t bytes);
+  void ReleaseBuffer(size_t bytes);
+
  private:
+  std::unique_ptr<EventLoop> NewLoop(size_t index);
+
   const TransportRegistry registry_;
   const config::Config config_;
   absl::Mutex mutex_;
   std::vector<std::unique_ptr<EventLoop>> loops_ ABSL_GUARDED_BY(mutex_);
-  size_t next_loop_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t next_loop_ ABSL_GUARDED_BY(mutex_) = 0;  // once there are all
+  std::atomic<uint64_t> buffered_{0};
   DriverPool drivers_;  // after the loops: its threads end first
 };
 

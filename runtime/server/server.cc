@@ -2,11 +2,12 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "anywire/runtime.h"
 #include "runtime/server/server_core.h"
 #include "runtime/server/termination_signals.h"
@@ -16,7 +17,7 @@ namespace {
 
 // Handlers whose calls have been cancelled have this long to notice before the process ends without
 // them.
-constexpr absl::Duration kHandlerGrace = absl::Seconds(2);
+constexpr std::chrono::seconds kHandlerGrace{2};
 // How often Run looks whether that time is up.
 constexpr absl::Duration kLookAgain = absl::Milliseconds(50);
 
@@ -45,9 +46,10 @@ void Server::Wait() { core_->Wait(); }
 
 int Server::Run() {
   TerminationSignals signals;
-  core_->SetEndedHook([&signals] { signals.Wake(); });
+  core_->SetHook([&signals] { signals.Wake(); });
+  const absl::Cleanup unhook = [this] { core_->SetHook({}); };
   const absl::Status status = core_->progress().started ? absl::OkStatus() : core_->Start();
-  if (!status.ok()) {
+  if (!status.ok() && !core_->progress().shutting_down) {
     std::fprintf(stderr, "anywire: %s\n", std::string(status.message()).c_str());
     return kNotStarted;
   }
@@ -55,7 +57,7 @@ int Server::Run() {
   for (;;) {
     const Core::Progress progress = core_->progress();
     if (progress.ended) break;
-    if (absl::Now() - progress.calls_ended > kHandlerGrace) {
+    if (progress.calls_ended < Core::Clock::now() - kHandlerGrace) {
       std::fprintf(stderr,
                    "anywire: handlers run on after their calls have been cancelled; exiting\n");
       std::fflush(nullptr);

@@ -39,12 +39,14 @@ class Server {
   void AddInterceptor(std::shared_ptr<ServerInterceptor> interceptor);
 
   // Opens every address; the first failure is returned (it names the address) and nothing is left
-  // open.
+  // open. FAILED_PRECONDITION when the server has been started or shut down before, or meanwhile.
   absl::Status Start();
   // The addresses in full ("tcp://127.0.0.1:38113"), after Start.
   std::vector<std::string> addresses() const;
 
-  // No new connections and calls from now on; those that run may finish within `drain`, after which
+  // No new connections and calls once this has returned: the calls of connections that there are
+  // end as UNAVAILABLE, not processed. (A call that comes at the same time as its connection may
+  // be served still.) Those that run may finish within `drain`, by the steady clock, after which
   // they are cancelled. Returns at once; Wait waits. A second call can only shorten the time.
   void Shutdown(absl::Duration drain);
   // With the configured drain time (30 s).
@@ -52,10 +54,14 @@ class Server {
   // Returns when the server has been shut down and no handler runs any more.
   void Wait();
 
-  // Start (unless that was done), then serve until SIGTERM or SIGINT, then drain; a second signal
-  // ends the drain at once. Returns the program's exit code: 0 after a drain in which every call
-  // finished, 1 when calls had to be cancelled, 2 when the server could not start; the reason is
-  // printed on stderr in one line.
+  // Start (unless that was done), then serve until SIGTERM, SIGINT or Shutdown, then drain; a
+  // second signal ends the drain at once. Returns the program's exit code: 0 after a drain in which
+  // every call finished (and when Shutdown came before the start), 1 when calls had to be
+  // cancelled, 2 when the server could not start; the reason is printed on stderr in one line.
+  //
+  // It is the last thing of its program. When handlers still run two seconds after their calls have
+  // been cancelled, it says so on stderr and ends the process itself: _exit(1), without a return
+  // and without destructors. A program that wants to go on has Start, Shutdown and Wait.
   int Run();
 
  private:

@@ -1,6 +1,7 @@
 #include "runtime/server/server_core.h"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,10 +11,9 @@ namespace anywire {
 
 Server::Core::Core(Runtime& runtime)
     : runtime_(runtime),
-      max_buffered_(runtime.core().config().runtime().process_buffer),
-      drain_timeout_(runtime.core().config().runtime().drain_timeout),
       workers_(runtime.core().config().runtime().worker_threads,
-               runtime.core().config().runtime().worker_queue) {}
+               runtime.core().config().runtime().worker_queue),
+      drain_timeout_(runtime.core().config().runtime().drain_timeout) {}
 
 Server::Core::~Core() {
   Shutdown(absl::ZeroDuration());
@@ -36,9 +36,9 @@ void Server::Core::AddInterceptor(std::shared_ptr<ServerInterceptor> interceptor
   interceptors_.push_back(std::move(interceptor));
 }
 
-void Server::Core::SetEndedHook(absl::AnyInvocable<void()> ended) {
+void Server::Core::SetHook(absl::AnyInvocable<void()> progressed) {
   const absl::MutexLock lock(&mutex_);
-  ended_hook_ = std::move(ended);
+  hook_ = std::move(progressed);
 }
 
 Server::Core::Progress Server::Core::progress() const {
@@ -62,23 +62,28 @@ absl::Status Server::Core::Start() {
     if (state_ != State::kNew) {
       return absl::FailedPreconditionError("the server has been started or shut down already");
     }
+    try {
+      drainer_ = std::thread([this] { Drain(); });
+    } catch (const std::system_error&) {
+      state_ = State::kEnded;
+      progress_.ended = true;
+      return absl::ResourceExhaustedError("cannot start a thread of the server");
+    }
     // Connections may come before all addresses are open.
     state_ = State::kServing;
+    opening_ = true;
   }
   absl::Status status = OpenAll();
-  if (status.ok()) {
-    const absl::MutexLock lock(&mutex_);
-    progress_.started = true;
-    return status;
-  }
-  std::vector<std::unique_ptr<Acceptor>> opened;
   {
     const absl::MutexLock lock(&mutex_);
-    opened = std::move(acceptors_);
+    opening_ = false;
+    progress_.started = status.ok();
+    if (status.ok()) return status;
     addresses_.clear();
+    // Whoever has shut it down meanwhile has said how long that may take.
+    if (state_ != State::kServing) return status;
   }
-  opened.clear();
-  Shutdown(absl::ZeroDuration());
+  BeginDrain(absl::ZeroDuration());
   Wait();
   return status;
 }
@@ -98,9 +103,15 @@ absl::Status Server::Core::OpenAll() {
     if (!found.ok()) return found.status();
     resolved.push_back(*std::move(found));
   }
-  drain_timeout_ = absl::ZeroDuration();
+  absl::Duration drain_timeout;
   for (const config::ListenTarget& target : resolved) {
-    drain_timeout_ = std::max(drain_timeout_, target.options->drain_timeout);
+    drain_timeout = std::max(drain_timeout, target.options->drain_timeout);
+  }
+  {
+    const absl::MutexLock lock(&mutex_);
+    drain_timeout_ = drain_timeout;
+  }
+  for (const config::ListenTarget& target : resolved) {
     if (absl::Status status = OpenGroup(target); !status.ok()) return status;
   }
   return absl::OkStatus();
@@ -110,6 +121,14 @@ absl::Status Server::Core::OpenGroup(const config::ListenTarget& target) {
   groups_.push_back(std::make_unique<Group>(Group{.options = *target.options}));
   Group& group = *groups_.back();
   for (const config::ListenTarget::Address& address : target.addresses) {
+    {
+      const absl::MutexLock lock(&mutex_);
+      if (state_ != State::kServing) {
+        return absl::FailedPreconditionError("the server was shut down while it started");
+      }
+    }
+    const absl::StatusOr<EventLoop*> loop = runtime_.core().TryNextLoop();
+    if (!loop.ok()) return loop.status();
     Acceptor::Hooks hooks = {
         .next_loop = [this]() -> EventLoop& { return runtime_.core().NextLoop(); },
         .accepted =
@@ -117,7 +136,7 @@ absl::Status Server::Core::OpenGroup(const config::ListenTarget& target) {
               OnAccepted(group, loop, std::move(connection));
             }};
     absl::StatusOr<std::unique_ptr<Acceptor>> acceptor =
-        Acceptor::Open(runtime_.core().NextLoop(), address, group.options, std::move(hooks));
+        Acceptor::Open(**loop, address, group.options, std::move(hooks));
     if (!acceptor.ok()) return acceptor.status();
     const absl::MutexLock lock(&mutex_);
     addresses_.push_back((*acceptor)->address());
@@ -141,6 +160,13 @@ void Server::Core::OnAccepted(Group& group, EventLoop& loop,
     connections_.emplace(accepted.get(), Member{accepted, &group});
   }
   accepted->Start(loop, std::move(connection), group.options.limits, &runtime_.core().drivers());
+  // It may have come too late for BeginDrain to see its endpoint.
+  bool draining;
+  {
+    const absl::MutexLock lock(&mutex_);
+    draining = state_ != State::kServing;
+  }
+  if (draining) accepted->Drain();
 }
 
 void Server::Core::OnConnectionEnded(ServerConnection& connection) {
@@ -152,16 +178,11 @@ void Server::Core::OnConnectionEnded(ServerConnection& connection) {
   --member->second.group->connections;
   ended = std::move(member->second.connection);
   connections_.erase(member);
+  if (connections_.empty()) changed_.notify_all();
 }
 
-bool Server::Core::ReserveBuffer(size_t bytes) {
-  if (buffered_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= max_buffered_) return true;
-  ReleaseBuffer(bytes);
-  return false;
-}
+bool Server::Core::ReserveBuffer(size_t bytes) { return runtime_.core().ReserveBuffer(bytes); }
 
-void Server::Core::ReleaseBuffer(size_t bytes) {
-  buffered_.fetch_sub(bytes, std::memory_order_relaxed);
-}
+void Server::Core::ReleaseBuffer(size_t bytes) { runtime_.core().ReleaseBuffer(bytes); }
 
 }  // namespace anywire

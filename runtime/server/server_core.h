@@ -2,13 +2,15 @@
 //
 //   new ──Start──> serving ──Shutdown──> draining ──> ended
 //
-// A thread of its own does the draining: it waits until no call is open or the time is up, ends the
-// calls that are left, gives clients a moment to close (who closes first loses nothing that is on
-// its way), closes what remains, and waits for the last handler.
+// A thread of its own does the draining. It is there from Start on, so that a Shutdown can neither
+// fail nor wait. It waits until no call is open or the time is up, ends the calls that are left,
+// gives clients a moment to close (who closes first loses nothing that is on its way), closes what
+// remains, and waits for the last handler. All its times are of the steady clock.
 #ifndef ANYWIRE_RUNTIME_SERVER_SERVER_CORE_H_
 #define ANYWIRE_RUNTIME_SERVER_SERVER_CORE_H_
 
-#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -48,17 +50,20 @@ class Server::Core final : private ConnectionOwner {
   absl::Status Start() ABSL_LOCKS_EXCLUDED(mutex_);
   std::vector<std::string> addresses() const ABSL_LOCKS_EXCLUDED(mutex_);
   void Shutdown(absl::Duration drain) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Shutdown() { Shutdown(drain_timeout_); }
+  void Shutdown() ABSL_LOCKS_EXCLUDED(mutex_);
   void Wait() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // For Run. `ended` is called once, when Wait would no longer wait; not if that is so already.
-  void SetEndedHook(absl::AnyInvocable<void()> ended) ABSL_LOCKS_EXCLUDED(mutex_);
+  using Clock = std::chrono::steady_clock;
+
+  // For Run. `progressed` is called when the shutdown begins and when Wait need no longer wait, on
+  // any thread, with the lock held. Empty: no more; then it does not run any more either.
+  void SetHook(absl::AnyInvocable<void()> progressed) ABSL_LOCKS_EXCLUDED(mutex_);
   struct Progress {
     bool started = false;
-    bool shutting_down = false;
+    bool shutting_down = false;  // Shutdown was called
     bool ended = false;
     size_t cancelled_calls = 0;  // ended by the server, at the end of the drain
-    absl::Time calls_ended = absl::InfiniteFuture();  // when that was
+    Clock::time_point calls_ended = Clock::time_point::max();  // when that was
   };
   Progress progress() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Connections that were closed at once because there were too many.
@@ -91,20 +96,30 @@ class Server::Core final : private ConnectionOwner {
   void OnAccepted(Group& group, EventLoop& loop, std::unique_ptr<Connection> connection)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // No new connections and calls; the draining thread does the rest.
+  void BeginDrain(absl::Duration drain) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Progressed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (hook_) hook_();
+  }
+
   // The draining thread.
   void Drain() ABSL_LOCKS_EXCLUDED(mutex_);
   void WaitForCalls() ABSL_LOCKS_EXCLUDED(mutex_);
   bool AnyCallOpen() ABSL_LOCKS_EXCLUDED(mutex_);
   void EndCalls() ABSL_LOCKS_EXCLUDED(mutex_);
-  void CloseConnections(absl::Duration linger) ABSL_LOCKS_EXCLUDED(mutex_);
+  void CloseConnections() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Until something has changed or the time has come. (absl's waits are by the wall clock.)
+  void WaitForChange(Clock::time_point until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<std::shared_ptr<ServerConnection>> Connections() const ABSL_LOCKS_EXCLUDED(mutex_);
+  std::vector<std::shared_ptr<ServerConnection>> ConnectionsLocked() const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  bool MayDrain() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return state_ != State::kServing && !opening_;
+  }
   bool NoConnections() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return connections_.empty(); }
   bool Ended() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return state_ == State::kEnded; }
 
   Runtime& runtime_;
-  const uint64_t max_buffered_;
-  absl::Duration drain_timeout_;  // of the addresses, the longest
-  std::atomic<uint64_t> buffered_{0};
   WorkerPool workers_;
 
   // Constant while serving.
@@ -116,15 +131,18 @@ class Server::Core final : private ConnectionOwner {
 
   mutable absl::Mutex mutex_;
   State state_ ABSL_GUARDED_BY(mutex_) = State::kNew;
+  bool opening_ ABSL_GUARDED_BY(mutex_) = false;          // Start is at it
+  absl::Duration drain_timeout_ ABSL_GUARDED_BY(mutex_);  // of the addresses, the longest
   std::vector<std::string> addresses_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<Acceptor>> acceptors_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<ServerConnection*, Member> connections_ ABSL_GUARDED_BY(mutex_);
   size_t refused_ ABSL_GUARDED_BY(mutex_) = 0;
-  absl::Time drain_deadline_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
-  absl::CondVar drain_changed_;
+  Clock::time_point drain_deadline_ ABSL_GUARDED_BY(mutex_) = Clock::time_point::max();
+  bool in_a_hurry_ ABSL_GUARDED_BY(mutex_) = false;  // no time to linger was given
+  std::condition_variable_any changed_;              // drain_deadline_, in_a_hurry_, no connections
   Progress progress_ ABSL_GUARDED_BY(mutex_);
-  absl::AnyInvocable<void()> ended_hook_ ABSL_GUARDED_BY(mutex_);
-  std::thread drainer_;  // started by Shutdown, joined by the destructor
+  absl::AnyInvocable<void()> hook_ ABSL_GUARDED_BY(mutex_);
+  std::thread drainer_;  // started by Start, joined by the destructor
 };
 
 }  // namespace anywire

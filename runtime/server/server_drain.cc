@@ -1,4 +1,6 @@
 // How a server ends.
+#include <pthread.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -7,34 +9,69 @@
 namespace anywire {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // How often the draining thread looks whether calls are still open.
-constexpr absl::Duration kLookAgain = absl::Milliseconds(2);
+constexpr std::chrono::milliseconds kLookAgain{2};
 // How long clients have to close their connections, and replies to reach them, before the server
 // does. A server that is in a hurry gives less.
-constexpr absl::Duration kLinger = absl::Seconds(1);
-constexpr absl::Duration kShortLinger = absl::Milliseconds(100);
+constexpr std::chrono::milliseconds kLinger{1000};
+constexpr std::chrono::milliseconds kShortLinger{100};
+
+Clock::time_point After(absl::Duration time) {
+  return Clock::now() + absl::ToChronoNanoseconds(std::clamp(time, absl::ZeroDuration(),
+                                                             absl::FromChrono(config::kForever)));
+}
+
+// For std::condition_variable_any.
+class Lockable {
+ public:
+  explicit Lockable(absl::Mutex& mutex) : mutex_(mutex) {}
+  void lock() ABSL_NO_THREAD_SAFETY_ANALYSIS { mutex_.Lock(); }
+  void unlock() ABSL_NO_THREAD_SAFETY_ANALYSIS { mutex_.Unlock(); }
+
+ private:
+  absl::Mutex& mutex_;
+};
 
 }  // namespace
 
 void Server::Core::Shutdown(absl::Duration drain) {
-  const absl::MutexLock lock(&mutex_);
-  drain_deadline_ = std::min(drain_deadline_, absl::Now() + std::max(drain, absl::ZeroDuration()));
-  progress_.shutting_down = true;
-  switch (state_) {
-    case State::kNew:
+  {
+    const absl::MutexLock lock(&mutex_);
+    progress_.shutting_down = true;
+  }
+  BeginDrain(drain);
+}
+
+void Server::Core::Shutdown() {
+  absl::Duration drain;
+  {
+    const absl::MutexLock lock(&mutex_);
+    drain = drain_timeout_;
+  }
+  Shutdown(drain);
+}
+
+void Server::Core::BeginDrain(absl::Duration drain) {
+  std::vector<std::shared_ptr<ServerConnection>> connections;
+  {
+    const absl::MutexLock lock(&mutex_);
+    drain_deadline_ = std::min(drain_deadline_, After(drain));
+    in_a_hurry_ = in_a_hurry_ || drain < absl::FromChrono(kLinger);
+    if (state_ == State::kNew) {
       state_ = State::kEnded;
       progress_.ended = true;
-      return;
-    case State::kServing:
+    } else if (state_ == State::kServing) {
       state_ = State::kDraining;
-      drainer_ = std::thread([this] { Drain(); });
-      return;
-    case State::kDraining:
-      drain_changed_.SignalAll();
-      return;
-    case State::kEnded:
-      return;
+      connections = ConnectionsLocked();
+    }
+    changed_.notify_all();
+    Progressed();
   }
+  // Here too, so that what is called after this has returned is not served. The server may be gone
+  // by now: only what the connections have of their own is used.
+  for (const std::shared_ptr<ServerConnection>& connection : connections) connection->Drain();
 }
 
 void Server::Core::Wait() {
@@ -43,46 +80,47 @@ void Server::Core::Wait() {
 }
 
 void Server::Core::Drain() {
+  pthread_setname_np(pthread_self(), "anywire-drain");
   std::vector<std::unique_ptr<Acceptor>> acceptors;
   {
     const absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(this, &Server::Core::MayDrain));
     acceptors = std::move(acceptors_);
   }
   acceptors.clear();  // on their loops, which may take the lock
-  const absl::Time begin = absl::Now();
   WaitForCalls();
   EndCalls();
-  absl::Time deadline;
-  {
-    const absl::MutexLock lock(&mutex_);
-    deadline = drain_deadline_;
-  }
-  CloseConnections(deadline - begin < kLinger ? kShortLinger : kLinger);
-  absl::AnyInvocable<void()> ended_hook;
-  {
-    const absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(this, &Server::Core::NoConnections));
-    progress_.ended = true;
-    ended_hook = std::move(ended_hook_);
-  }
-  if (ended_hook) ended_hook();
+  CloseConnections();
   const absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(this, &Server::Core::NoConnections));
   state_ = State::kEnded;
+  progress_.ended = true;
+  Progressed();
 }
 
 std::vector<std::shared_ptr<ServerConnection>> Server::Core::Connections() const {
-  std::vector<std::shared_ptr<ServerConnection>> connections;
   const absl::MutexLock lock(&mutex_);
+  return ConnectionsLocked();
+}
+
+std::vector<std::shared_ptr<ServerConnection>> Server::Core::ConnectionsLocked() const {
+  std::vector<std::shared_ptr<ServerConnection>> connections;
   connections.reserve(connections_.size());
   for (const auto& [key, member] : connections_) connections.push_back(member.connection);
   return connections;
 }
 
+void Server::Core::WaitForChange(Clock::time_point until) {
+  Lockable lock(mutex_);
+  changed_.wait_until(lock, until);
+}
+
 void Server::Core::WaitForCalls() {
   while (AnyCallOpen()) {
     const absl::MutexLock lock(&mutex_);
-    if (absl::Now() >= drain_deadline_) return;
-    drain_changed_.WaitWithDeadline(&mutex_, std::min(drain_deadline_, absl::Now() + kLookAgain));
+    const Clock::time_point now = Clock::now();
+    if (now >= drain_deadline_) return;
+    WaitForChange(std::min(drain_deadline_, now + kLookAgain));
   }
 }
 
@@ -104,14 +142,18 @@ void Server::Core::EndCalls() {
   }
   const absl::MutexLock lock(&mutex_);
   progress_.cancelled_calls += ended;
-  progress_.calls_ended = absl::Now();
+  progress_.calls_ended = Clock::now();
 }
 
-void Server::Core::CloseConnections(absl::Duration linger) {
+void Server::Core::CloseConnections() {
   {
     const absl::MutexLock lock(&mutex_);
-    const absl::Time until = absl::Now() + linger;
-    mutex_.AwaitWithDeadline(absl::Condition(this, &Server::Core::NoConnections), until);
+    const Clock::time_point begin = Clock::now();
+    while (!NoConnections()) {
+      const Clock::time_point until = begin + (in_a_hurry_ ? kShortLinger : kLinger);
+      if (Clock::now() >= until) break;
+      WaitForChange(until);
+    }
   }
   for (const std::shared_ptr<ServerConnection>& connection : Connections()) {
     connection->Close(absl::UnavailableError("the server has shut down"));

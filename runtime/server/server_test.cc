@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
-#include <fstream>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -21,10 +22,14 @@
 #include "anywire/builtin.h"
 #include "anywire/cancellation.h"
 #include "anywire/delivery.h"
+#include "anywire/event_loop.h"
+#include "anywire/registry.h"
 #include "anywire/runtime.h"
+#include "anywire/transport.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/config/config.h"
+#include "runtime/process/no_more_threads.h"
 #include "runtime/process/runtime_core.h"
 #include "runtime/server/raw_client.h"
 #include "runtime/server/test_service.h"
@@ -36,11 +41,40 @@ using testing::HasSubstr;
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
+// Inproc with a Listen that waits at a gate.
+class GatedTransport final : public Transport {
+ public:
+  struct Gate {
+    absl::Notification reached, open;
+  };
+  GatedTransport(Transport& inproc, Gate& gate) : inproc_(inproc), gate_(gate) {}
+
+  absl::string_view scheme() const override { return "gated"; }
+  absl::Status CheckAddress(absl::string_view) const override { return absl::OkStatus(); }
+  kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(
+      EventLoop& loop, absl::string_view address) override {
+    return inproc_.Connect(loop, address);
+  }
+  absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop& loop, absl::string_view address,
+                                                   const ListenOptions& options) override {
+    if (!gate_.reached.HasBeenNotified()) gate_.reached.Notify();
+    gate_.open.WaitForNotificationWithTimeout(kPatience);
+    return inproc_.Listen(loop, address, options);
+  }
+  std::string FreshAddress(absl::string_view) override { return "gated"; }
+
+ private:
+  Transport& inproc_;
+  Gate& gate_;
+};
+
 class ServerTest : public testing::Test {
  protected:
   void Configure(absl::string_view text) {
     TransportRegistry registry;
     RegisterBuiltinTransports(registry);
+    Transport& inproc = *registry.Resolve("inproc:any")->transport;
+    EXPECT_TRUE(registry.Register(std::make_unique<GatedTransport>(inproc, *gate_)).ok());
     runtime_ = std::make_unique<Runtime>(std::move(registry),
                                          *config::ParseConfig(text, config::Format::kText, "test"));
   }
@@ -77,6 +111,7 @@ class ServerTest : public testing::Test {
   TestService service_;
   absl::Notification release_;
   std::atomic<int> running_ = 0;
+  std::unique_ptr<GatedTransport::Gate> gate_ = std::make_unique<GatedTransport::Gate>();
   std::unique_ptr<Runtime> runtime_;
 };
 
@@ -135,6 +170,86 @@ TEST_F(ServerTest, StartsOnce) {
   server->Shutdown(absl::ZeroDuration());
   server->Wait();
   EXPECT_EQ(server->Start().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(ServerTest, AShutdownWhileItStartsLeavesNothingOpen) {
+  struct Case {
+    std::vector<std::string> targets;
+    absl::StatusCode start;
+  };
+  for (const Case& shut_down : {Case{{"inproc:before", "gated:last"}, absl::StatusCode::kOk},
+                                Case{{"inproc:before", "gated:last", "inproc:after"},
+                                     absl::StatusCode::kFailedPrecondition}}) {
+    SCOPED_TRACE(shut_down.targets.size());
+    runtime_ = nullptr;
+    gate_ = std::make_unique<GatedTransport::Gate>();
+    const auto server = NewServer(shut_down.targets);
+    absl::Status status;
+    std::thread starter([&status, &server] { status = server->Start(); });
+    ASSERT_TRUE(gate_->reached.WaitForNotificationWithTimeout(kPatience));
+    server->Shutdown(absl::ZeroDuration());
+    gate_->open.Notify();
+    starter.join();
+    server->Wait();
+    EXPECT_EQ(status.code(), shut_down.start) << status;
+    for (const std::string& target : shut_down.targets) {
+      const auto other = NewServer({target});
+      EXPECT_TRUE(other->Start().ok()) << target;
+    }
+  }
+}
+
+TEST_F(ServerTest, AServerThatStartedNeedsNoThreadToEnd) {
+  const auto server = NewServer({"inproc:ends"});
+  ASSERT_TRUE(server->Start().ok());
+  const NoMoreThreads none;
+  server->Shutdown(absl::ZeroDuration());
+  server->Wait();
+}
+
+TEST_F(ServerTest, WithoutThreadsStartFails) {
+  Configure("runtime { io_threads: 1 }");
+  // Without the loop's, and with it.
+  for (int i = 0; i < 2; ++i) {
+    {
+      const auto server = NewServer({"inproc:threads"});
+      const NoMoreThreads none;
+      EXPECT_EQ(server->Start().code(), absl::StatusCode::kResourceExhausted);
+      server->Wait();
+    }
+    const auto server = NewServer({"inproc:threads"});
+    EXPECT_TRUE(server->Start().ok());
+  }
+}
+
+TEST_F(ServerTest, UnreadMessagesOfAllServersHaveOneLimit) {
+  Configure(
+      "runtime { process_buffer: \"1MiB\" } limits { call_window: \"4MiB\" "
+      "max_receive_message_size: \"2MiB\" }");
+  Door door;
+  service_.upload = [&door](ServerContext& context, Reader& reader, Text*) -> Task<absl::Status> {
+    co_await door.Pass();
+    Text request;
+    int read = 0;
+    while (co_await reader.Read(&request)) ++read;
+    co_return context.cancelled() || read != 1 ? absl::AbortedError("read") : absl::OkStatus();
+  };
+  const auto first = NewServer({"inproc:first"});
+  const auto second = NewServer({"inproc:second"});
+  ASSERT_TRUE(first->Start().ok());
+  ASSERT_TRUE(second->Start().ok());
+  const auto to_first = NewClient("inproc:first");
+  const auto to_second = NewClient("inproc:second");
+  const auto kept = to_first->Open(kUpload);
+  kept->Send(Wire(std::string(600'000, 'a')));
+  // When this has been answered, the server has that.
+  EXPECT_TRUE(to_first->Call(kEcho, Wire(""))->WaitForEnd().ok());
+  const auto refused = to_second->Open(kUpload);
+  refused->Send(Wire(std::string(600'000, 'b')));
+  EXPECT_EQ(refused->WaitForEnd().code(), absl::StatusCode::kResourceExhausted);
+  kept->HalfClose();
+  door.Open();
+  EXPECT_TRUE(kept->WaitForEnd().ok());
 }
 
 TEST_F(ServerTest, AServerThatNeverStartedEndsAtOnce) {
@@ -222,6 +337,47 @@ TEST_F(ServerTest, ASecondShutdownShortensTheFirst) {
   server->Wait();
 }
 
+TEST_F(ServerTest, ACallMadeAfterAShutdownIsNotServed) {
+  std::atomic<int> handled = 0;
+  service_.echo = [&handled](ServerContext&, const Text&, Text*) -> Task<absl::Status> {
+    ++handled;
+    co_return absl::OkStatus();
+  };
+  for (int round = 0; round < 30; ++round) {
+    const auto server = NewServer({"inproc:late"});
+    ASSERT_TRUE(server->Start().ok());
+    const auto client = NewClient("inproc:late");
+    EXPECT_TRUE(client->Call(kEcho, Wire("in time"))->WaitForEnd().ok());
+    server->Shutdown(absl::InfiniteDuration());
+    const absl::Status status = client->Call(kEcho, Wire("too late"))->WaitForEnd();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_NE(DeliveryOf(status), Delivery::kUnknown) << status;
+    EXPECT_EQ(handled, round + 1);
+  }
+}
+
+// Clients that stay are given a second to go, and less when there is no more time to drain, however
+// long the drain has been going on.
+TEST_F(ServerTest, AShortenedDrainDoesNotLinger) {
+  absl::Duration fastest = absl::InfiniteDuration();
+  for (int round = 0; round < 5 && fastest > absl::Milliseconds(600); ++round) {
+    running_ = 0;
+    HoldEcho();
+    const auto server = NewServer({"inproc:lingers"});
+    ASSERT_TRUE(server->Start().ok());
+    const auto client = NewClient("inproc:lingers");
+    const auto call = client->Call(kBlockingEcho, Wire(""));
+    WaitUntilRunning();
+    server->Shutdown(absl::InfiniteDuration());
+    absl::SleepFor(absl::Milliseconds(1100));  // a drain that has been going on for some time
+    const auto begin = std::chrono::steady_clock::now();
+    server->Shutdown(absl::ZeroDuration());
+    server->Wait();
+    fastest = std::min(fastest, absl::FromChrono(std::chrono::steady_clock::now() - begin));
+  }
+  EXPECT_LT(fastest, absl::Milliseconds(900));
+}
+
 TEST_F(ServerTest, TheDestructorWaitsForHandlers) {
   HoldEcho(/*heeds_cancellation=*/false);
   auto server = NewServer({"inproc:destroyed"});
@@ -281,12 +437,8 @@ class ServerRunTest : public ServerTest {
     Configure(R"(runtime { drain_timeout: "20s" })");
     const auto server = NewServer({"inproc:run"});
     std::thread([this, calls, signals] {
-      // It listens soon.
-      const auto& registry = runtime_->core().registry();
-      while (registry.transports().empty()) std::this_thread::yield();
-      std::unique_ptr<RawClient> client;
       started_.WaitForNotification();
-      client = NewClient("inproc:run");
+      const std::unique_ptr<RawClient> client = NewClient("inproc:run");
       std::vector<std::unique_ptr<RawCall>> open;
       if (calls == 0) (void)client->Call(kEcho, Wire(""))->WaitForEnd();
       for (int i = 0; i < calls; ++i) open.push_back(client->Call(kBlockingEcho, Wire("")));
@@ -327,6 +479,40 @@ TEST_F(ServerRunTest, AServerThatCannotStartSaysWhyInOneLine) {
         _exit(server->Run());
       },
       testing::ExitedWithCode(2), "^anywire: [^\n]*carrier-pigeon[^\n]*\n$");
+}
+
+TEST_F(ServerRunTest, NorDoTheyAfterAShutdownByTheProgram) {
+  EXPECT_EXIT(
+      {
+        HoldEcho(/*heeds_cancellation=*/false);
+        const auto server = NewServer({"inproc:run"});
+        if (!server->Start().ok()) _exit(3);
+        const auto client = NewClient("inproc:run");
+        const auto call = client->Call(kBlockingEcho, Wire(""));
+        std::thread([this, &server] {
+          WaitUntilRunning();
+          server->Shutdown(absl::ZeroDuration());
+        }).detach();
+        _exit(server->Run());
+      },
+      testing::ExitedWithCode(1), "handlers run on after their calls have been cancelled");
+}
+
+TEST_F(ServerRunTest, AfterAShutdownThereIsNothingToRun) {
+  const auto server = NewServer({"inproc:run"});
+  server->Shutdown();
+  EXPECT_EQ(server->Run(), 0);
+}
+
+TEST_F(ServerRunTest, AShutdownWhileItStartsEndsIt) {
+  const auto server = NewServer({"gated:run", "inproc:run"});
+  std::thread stopper([this, &server] {
+    EXPECT_TRUE(gate_->reached.WaitForNotificationWithTimeout(kPatience));
+    server->Shutdown();
+    gate_->open.Notify();
+  });
+  EXPECT_EQ(server->Run(), 0);
+  stopper.join();
 }
 
 TEST_F(ServerRunTest, ShutdownByAnotherThreadEndsIt) {

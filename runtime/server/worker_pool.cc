@@ -28,7 +28,7 @@ bool WorkerPool::TrySubmit(WorkItem& item) {
   const absl::MutexLock lock(&mutex_);
   const size_t startable = max_threads_ - threads_.size();
   if (queued_ >= max_queued_ + idle_ + startable) return false;
-  if (queued_ == idle_ && startable > 0 && !StartThread() && threads_.empty()) return false;
+  if (queued_ >= idle_ && startable > 0 && !StartThread() && threads_.empty()) return false;
   item.next_ = nullptr;
   (last_ != nullptr ? last_->next_ : first_) = &item;
   last_ = &item;

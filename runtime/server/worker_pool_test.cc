@@ -10,6 +10,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "runtime/process/no_more_threads.h"
 
 namespace anywire {
 namespace {
@@ -83,6 +84,26 @@ TEST(WorkerPoolTest, WithoutAQueueTakesWhatThreadsCanDo) {
   EXPECT_TRUE(pool.TrySubmit(held[0]));
   EXPECT_FALSE(pool.TrySubmit(held[1]));
   held[0].released.Notify();
+}
+
+TEST(WorkerPoolTest, AThreadThatCouldNotBeStartedIsTriedAgain) {
+  std::vector<Held> held(4);
+  WorkerPool pool(2, 8);
+  {
+    const NoMoreThreads none;
+    EXPECT_FALSE(pool.TrySubmit(held[0]));  // nobody would ever do it
+  }
+  ASSERT_TRUE(pool.TrySubmit(held[0]));
+  ASSERT_TRUE(held[0].started.WaitForNotificationWithTimeout(kPatience));
+  {
+    const NoMoreThreads none;
+    EXPECT_TRUE(pool.TrySubmit(held[1]));  // the one thread will
+  }
+  EXPECT_TRUE(pool.TrySubmit(held[2]));
+  EXPECT_TRUE(held[1].started.WaitForNotificationWithTimeout(kPatience));
+  EXPECT_FALSE(held[0].ended);  // so it is another thread
+  EXPECT_TRUE(pool.TrySubmit(held[3]));
+  for (Held& item : held) item.released.Notify();
 }
 
 TEST(WorkerPoolTest, ReusesIdleThreads) {
