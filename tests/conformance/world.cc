@@ -32,8 +32,8 @@ ConfigFields LimitsOf(const Setting& setting, const WorldOptions& options, Confi
   if (setting.handicap.tiny_limits) {
     fields.insert({"max_receive_message_size", Size(options.largest_message)});
     fields.insert({"max_send_message_size", Size(options.largest_message)});
-    fields.insert({"call_window", "\"1KiB\""});
-    fields.insert({"connection_buffer", "\"64KiB\""});
+    fields.insert({"call_window", "\"16KiB\""});
+    fields.insert({"connection_buffer", "\"256KiB\""});
     fields.insert({"max_concurrent_calls", absl::StrCat(options.concurrent_calls)});
     fields.insert({"max_methods", "1"});
   }

@@ -29,7 +29,7 @@ inline constexpr ServerForm kServerForms[] = {ServerForm::kCoroutine, ServerForm
 const char* ServerFormName(ServerForm form);
 
 // Fields of a message of idl/config.proto, as the configuration file has them: {"call_window",
-// "\"1KiB\""}.
+// "\"16KiB\""}.
 using ConfigFields = std::map<std::string, std::string>;
 
 struct WorldOptions {
