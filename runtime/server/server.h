@@ -44,10 +44,10 @@ class Server {
   // The addresses in full ("tcp://127.0.0.1:38113"), after Start.
   std::vector<std::string> addresses() const;
 
-  // No new connections and calls once this has returned: the calls of connections that there are
-  // end as UNAVAILABLE, not processed. (A call that comes at the same time as its connection may
-  // be served still.) Those that run may finish within `drain`, by the steady clock, after which
-  // they are cancelled. Returns at once; Wait waits. A second call can only shorten the time.
+  // No new connections, then no new calls: those end as UNAVAILABLE, not processed. Calls that run
+  // may finish within `drain` (of the steady clock), after which they are cancelled. Returns at
+  // once, on any thread; another does the work, and a call that is made a moment later may still be
+  // served. Wait waits. A second call can only shorten the time.
   void Shutdown(absl::Duration drain);
   // With the configured drain time (30 s).
   void Shutdown();

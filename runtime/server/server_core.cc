@@ -160,13 +160,6 @@ void Server::Core::OnAccepted(Group& group, EventLoop& loop,
     connections_.emplace(accepted.get(), Member{accepted, &group});
   }
   accepted->Start(loop, std::move(connection), group.options.limits, &runtime_.core().drivers());
-  // It may have come too late for BeginDrain to see its endpoint.
-  bool draining;
-  {
-    const absl::MutexLock lock(&mutex_);
-    draining = state_ != State::kServing;
-  }
-  if (draining) accepted->Drain();
 }
 
 void Server::Core::OnConnectionEnded(ServerConnection& connection) {

@@ -96,7 +96,7 @@ class Server::Core final : private ConnectionOwner {
   void OnAccepted(Group& group, EventLoop& loop, std::unique_ptr<Connection> connection)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // No new connections and calls; the draining thread does the rest.
+  // Has the draining thread begin.
   void BeginDrain(absl::Duration drain) ABSL_LOCKS_EXCLUDED(mutex_);
   void Progressed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (hook_) hook_();
@@ -111,8 +111,6 @@ class Server::Core final : private ConnectionOwner {
   // Until something has changed or the time has come. (absl's waits are by the wall clock.)
   void WaitForChange(Clock::time_point until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<std::shared_ptr<ServerConnection>> Connections() const ABSL_LOCKS_EXCLUDED(mutex_);
-  std::vector<std::shared_ptr<ServerConnection>> ConnectionsLocked() const
-      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   bool MayDrain() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return state_ != State::kServing && !opening_;
   }

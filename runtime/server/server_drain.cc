@@ -54,24 +54,17 @@ void Server::Core::Shutdown() {
 }
 
 void Server::Core::BeginDrain(absl::Duration drain) {
-  std::vector<std::shared_ptr<ServerConnection>> connections;
-  {
-    const absl::MutexLock lock(&mutex_);
-    drain_deadline_ = std::min(drain_deadline_, After(drain));
-    in_a_hurry_ = in_a_hurry_ || drain < absl::FromChrono(kLinger);
-    if (state_ == State::kNew) {
-      state_ = State::kEnded;
-      progress_.ended = true;
-    } else if (state_ == State::kServing) {
-      state_ = State::kDraining;
-      connections = ConnectionsLocked();
-    }
-    changed_.notify_all();
-    Progressed();
+  const absl::MutexLock lock(&mutex_);
+  drain_deadline_ = std::min(drain_deadline_, After(drain));
+  in_a_hurry_ = in_a_hurry_ || drain < absl::FromChrono(kLinger);
+  if (state_ == State::kNew) {
+    state_ = State::kEnded;
+    progress_.ended = true;
+  } else if (state_ == State::kServing) {
+    state_ = State::kDraining;
   }
-  // Here too, so that what is called after this has returned is not served. The server may be gone
-  // by now: only what the connections have of their own is used.
-  for (const std::shared_ptr<ServerConnection>& connection : connections) connection->Drain();
+  changed_.notify_all();
+  Progressed();
 }
 
 void Server::Core::Wait() {
@@ -87,7 +80,9 @@ void Server::Core::Drain() {
     mutex_.Await(absl::Condition(this, &Server::Core::MayDrain));
     acceptors = std::move(acceptors_);
   }
-  acceptors.clear();  // on their loops, which may take the lock
+  // On their loops, which may take the lock. Before clients hear that they should go elsewhere: one
+  // that came back here would lose its call, and not know whether it ran.
+  acceptors.clear();
   WaitForCalls();
   EndCalls();
   CloseConnections();
@@ -99,12 +94,8 @@ void Server::Core::Drain() {
 }
 
 std::vector<std::shared_ptr<ServerConnection>> Server::Core::Connections() const {
-  const absl::MutexLock lock(&mutex_);
-  return ConnectionsLocked();
-}
-
-std::vector<std::shared_ptr<ServerConnection>> Server::Core::ConnectionsLocked() const {
   std::vector<std::shared_ptr<ServerConnection>> connections;
+  const absl::MutexLock lock(&mutex_);
   connections.reserve(connections_.size());
   for (const auto& [key, member] : connections_) connections.push_back(member.connection);
   return connections;

@@ -337,25 +337,6 @@ TEST_F(ServerTest, ASecondShutdownShortensTheFirst) {
   server->Wait();
 }
 
-TEST_F(ServerTest, ACallMadeAfterAShutdownIsNotServed) {
-  std::atomic<int> handled = 0;
-  service_.echo = [&handled](ServerContext&, const Text&, Text*) -> Task<absl::Status> {
-    ++handled;
-    co_return absl::OkStatus();
-  };
-  for (int round = 0; round < 30; ++round) {
-    const auto server = NewServer({"inproc:late"});
-    ASSERT_TRUE(server->Start().ok());
-    const auto client = NewClient("inproc:late");
-    EXPECT_TRUE(client->Call(kEcho, Wire("in time"))->WaitForEnd().ok());
-    server->Shutdown(absl::InfiniteDuration());
-    const absl::Status status = client->Call(kEcho, Wire("too late"))->WaitForEnd();
-    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-    EXPECT_NE(DeliveryOf(status), Delivery::kUnknown) << status;
-    EXPECT_EQ(handled, round + 1);
-  }
-}
-
 // Clients that stay are given a second to go, and less when there is no more time to drain, however
 // long the drain has been going on.
 TEST_F(ServerTest, AShortenedDrainDoesNotLinger) {
