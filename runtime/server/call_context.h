@@ -47,8 +47,8 @@ class CallContext : public ServerContext {
   Metadata initial_metadata_;
   Metadata trailing_metadata_;
   bool initial_metadata_sent_ = false;
-  // The call has ended. Written under the call's lock, before any Read or Write fails for it; the
-  // token, whose callbacks are code of the user, follows without the lock.
+  // The call has ended. Written under the call's lock, before any Read fails for it; the token,
+  // whose callbacks are code of the user, follows without the lock.
   std::atomic<bool> over_{false};
   CancellationSource cancellation_;
   CallScope scope_;
