@@ -106,10 +106,14 @@ TEST_F(StreamRulesTest, MetadataDoesNotChangeUnderWhoLooksEarly) {
   EXPECT_TRUE(stream.Read(&reply));
   EXPECT_TRUE(early.empty());
   EXPECT_EQ(stream.initial_metadata().Get("key"), "value");
-  peer.Finish(call, absl::OkStatus());
+  const Metadata& early_trailing = stream.trailing_metadata();
+  const Metadata trailing = {{"last", "words"}};
+  peer.machine().Finish(call.id, absl::OkStatus(), &trailing, nullptr);
   peer.Flush();
   EXPECT_OK(stream.Finish());
   EXPECT_EQ(stream.initial_metadata().Get("key"), "value");
+  EXPECT_TRUE(early_trailing.empty());
+  EXPECT_EQ(stream.trailing_metadata().Get("last"), "words");
 }
 
 TEST_F(StreamRulesTest, EveryFinishTellsTheStatus) {
