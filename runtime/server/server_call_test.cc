@@ -2,9 +2,7 @@
 #include "runtime/server/server_call.h"
 
 #include <atomic>
-#include <deque>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -16,64 +14,21 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "anywire/awaitable.h"
-#include "anywire/builtin.h"
 #include "anywire/cancellation.h"
 #include "anywire/delivery.h"
 #include "anywire/interceptor.h"
 #include "anywire/operation.h"
-#include "anywire/runtime.h"
 #include "anywire/server.h"
 #include "anywire/task.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "runtime/config/config.h"
-#include "runtime/process/runtime_core.h"
-#include "runtime/server/raw_client.h"
+#include "runtime/server/server_call_test_base.h"
 #include "runtime/server/test_service.h"
 
 namespace anywire {
 namespace {
 
 using testing::ElementsAre;
-using testing::HasSubstr;
-
-constexpr absl::Duration kPatience = absl::Seconds(30);
-constexpr char kAddress[] = "inproc:server-call-test";
-
-TransportRegistry Transports() {
-  TransportRegistry registry;
-  RegisterBuiltinTransports(registry);
-  return registry;
-}
-
-config::Config Configured(absl::string_view text) {
-  return *config::ParseConfig(text, config::Format::kText, "test");
-}
-
-class ServerCallTest : public testing::Test {
- protected:
-  RawClient& Start(absl::string_view configuration = "") {
-    runtime_ = std::make_unique<Runtime>(Transports(), Configured(configuration));
-    server_ = std::make_unique<Server>(*runtime_);
-    server_->AddService(&service_);
-    for (const auto& interceptor : interceptors_) server_->AddInterceptor(interceptor);
-    server_->Listen(kAddress);
-    const absl::Status status = server_->Start();
-    EXPECT_TRUE(status.ok()) << status;
-    client_ = NewClient();
-    return *client_;
-  }
-
-  std::unique_ptr<RawClient> NewClient() {
-    return std::make_unique<RawClient>(runtime_->core().registry(), kAddress);
-  }
-
-  TestService service_;
-  std::vector<std::shared_ptr<ServerInterceptor>> interceptors_;
-  std::unique_ptr<Runtime> runtime_;
-  std::unique_ptr<Server> server_;
-  std::unique_ptr<RawClient> client_;
-};
 
 TEST_F(ServerCallTest, UnaryEchoes) {
   RawClient& client = Start();
@@ -133,144 +88,6 @@ TEST_F(ServerCallTest, ARequestThatCannotBeParsedIsInternalAndNotProcessed) {
   }
   EXPECT_EQ(handlers, 0);
   EXPECT_TRUE(client.Call(kEcho, Wire("next"))->WaitForEnd().ok());
-}
-
-TEST_F(ServerCallTest, AMessageOfAStreamThatCannotBeParsedEndsTheCall) {
-  absl::Notification ended;
-  std::atomic<bool> first = false, second = true, cancelled = false;
-  service_.upload = [&first, &second, &cancelled, &ended](ServerContext& context, Reader& reader,
-                                                          Text*) -> Task<absl::Status> {
-    Text request;
-    first = co_await reader.Read(&request);
-    second = co_await reader.Read(&request);
-    cancelled = context.cancelled();  // at once: false here would mean that this is all
-    ended.Notify();
-    co_return absl::OkStatus();  // too late
-  };
-  RawClient& client = Start();
-  const auto call = client.Open(kUpload);
-  call->Send(Wire("fine"));
-  call->Send("\x0a\x7f short");
-  const absl::Status status = call->WaitForEnd();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
-  EXPECT_EQ(status.message(), "could not parse a request of type google.protobuf.StringValue");
-  ASSERT_TRUE(ended.WaitForNotificationWithTimeout(kPatience));
-  EXPECT_TRUE(first);
-  EXPECT_FALSE(second);
-  EXPECT_TRUE(cancelled);
-}
-
-// The connection's thread is kept busy, so that it cannot tell the call of its end.
-TEST_F(ServerCallTest, AReadThatFailsFindsTheCallCancelled) {
-  absl::Notification chatting, busy, over, ended, release;
-  std::atomic<bool> read = true, cancelled = false;
-  service_.blocking_chat = [&chatting, &over, &read, &cancelled, &ended](
-                               ServerContext& context,
-                               BlockingServerReaderWriter<Text, Text>& stream) {
-    chatting.Notify();
-    over.WaitForNotificationWithTimeout(kPatience);
-    Text request;
-    read = stream.Read(&request);
-    cancelled = context.cancelled();
-    ended.Notify();
-    return absl::OkStatus();
-  };
-  service_.echo = [&busy, &release](ServerContext&, const Text&, Text*) -> Task<absl::Status> {
-    busy.Notify();
-    release.WaitForNotificationWithTimeout(kPatience);
-    co_return absl::OkStatus();
-  };
-  RawClient& client = Start();
-  const auto chat = client.Open(kBlockingChat);
-  ASSERT_TRUE(chatting.WaitForNotificationWithTimeout(kPatience));
-  const auto echo = client.Call(kEcho, Wire(""));
-  ASSERT_TRUE(busy.WaitForNotificationWithTimeout(kPatience));
-  server_->Shutdown(absl::ZeroDuration());
-  EXPECT_EQ(chat->WaitForEnd().code(), absl::StatusCode::kUnavailable);
-  over.Notify();
-  EXPECT_TRUE(ended.WaitForNotificationWithTimeout(kPatience));
-  release.Notify();
-  server_->Wait();
-  EXPECT_FALSE(read);
-  EXPECT_TRUE(cancelled);
-}
-
-// A step of a stream that is not awaited by the handler.
-class Aside final : private Operation {
- public:
-  void Start(Task<bool> task) {
-    task_.emplace(std::move(task));
-    task_->Start(*this);
-  }
-  bool Wait() { return ended_.WaitForNotificationWithTimeout(kPatience); }
-  bool ended() const { return ended_.HasBeenNotified(); }
-  bool ok() const { return ok_; }
-
- private:
-  void Done(bool) override {
-    ok_ = task_->Take();
-    ended_.Notify();
-  }
-  std::optional<Task<bool>> task_;
-  absl::Notification ended_;
-  bool ok_ = false;
-};
-
-Task<bool> ReadTwice(Reader& reader, Text* request) {
-  (void)co_await reader.Read(request);
-  co_return co_await reader.Read(request);
-}
-
-TEST_F(ServerCallTest, AHandlerThatReturnsEndsTheReadThatIsOutstanding) {
-  Aside aside;
-  Text never;
-  std::atomic<int> calls = 0;
-  service_.upload = [&aside, &never, &calls](ServerContext&, Reader& reader,
-                                             Text* reply) -> Task<absl::Status> {
-    if (++calls == 1) {
-      aside.Start(ReadTwice(reader, &never));
-      EXPECT_FALSE(aside.ended());
-      co_return absl::OkStatus();
-    }
-    EXPECT_TRUE(aside.ended());
-    (void)co_await reader.Read(reply);
-    co_return absl::OkStatus();
-  };
-  RawClient& client = Start();
-  EXPECT_TRUE(client.Open(kUpload)->WaitForEnd().ok());
-  ASSERT_TRUE(aside.Wait());
-  EXPECT_FALSE(aside.ok());
-  // The next call, in the same memory, has its messages for itself.
-  const auto next = client.Open(kUpload);
-  next->Send(Wire("mine"));
-  EXPECT_TRUE(next->WaitForEnd().ok());
-  EXPECT_THAT(next->WaitForMessages(1), ElementsAre(Wire("mine")));
-  EXPECT_EQ(never.value(), "");
-}
-
-Task<bool> WriteForEver(Writer& writer, std::atomic<int>& written) {
-  Text message;
-  message.set_value(std::string(100'000, 'w'));
-  while (co_await writer.Write(message)) ++written;
-  co_return false;
-}
-
-TEST_F(ServerCallTest, AHandlerThatReturnsEndsTheWriteThatIsOutstanding) {
-  Aside aside;
-  std::atomic<int> written = 0;
-  service_.download = [&aside, &written](ServerContext&, const Text&,
-                                         Writer& writer) -> Task<absl::Status> {
-    aside.Start(WriteForEver(writer, written));
-    EXPECT_FALSE(aside.ended());
-    co_return absl::OkStatus();
-  };
-  RawClient& client = Start();
-  const auto call = client.Call(kDownload, Wire(""));
-  ASSERT_TRUE(aside.Wait());
-  // What was written arrives, the one that waited too.
-  EXPECT_EQ(call->WaitForMessages(static_cast<size_t>(written) + 1).size(),
-            static_cast<size_t>(written) + 1);
-  EXPECT_TRUE(call->WaitForEnd().ok());
 }
 
 TEST_F(ServerCallTest, UnboundMethodsAreUnimplemented) {
