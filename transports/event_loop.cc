@@ -85,14 +85,12 @@ int EpollWait(int epoll_fd, epoll_event* events, int capacity, int64_t timeout_n
 
 }  // namespace
 
-// `when` is what has been asked for and may be moved to a later time, or off, without the lock. The
-// queue has the alarm at `queued_at`, which is never later than `when` unless that is past or
-// kNever; the loop looks at `when` once that time has come.
+// The queue has the alarm at `queued_at`, which is never later than its when_ unless that is past or
+// kNever; the loop looks at when_ once that time has come.
 struct EventLoop::Alarm::State {
   explicit State(Alarm* alarm) : alarm(alarm) {}
 
   Alarm* const alarm;
-  std::atomic<int64_t> when{kNever};
   bool queued = false;         // guarded by Impl::mutex_
   int64_t queued_at = kNever;  // guarded by Impl::mutex_
 };
@@ -166,29 +164,28 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   }
 
   void SetAlarm(Alarm::State& state, int64_t when) ABSL_LOCKS_EXCLUDED(mutex_) {
-    int64_t present = state.when.load(std::memory_order_relaxed);
+    int64_t present = state.alarm->when_.load(std::memory_order_relaxed);
     while (present != kNever && when >= present) {
-      if (state.when.compare_exchange_weak(present, when, std::memory_order_relaxed)) return;
+      if (state.alarm->when_.compare_exchange_weak(present, when, std::memory_order_relaxed)) return;
     }
     if (when == kNever) return;  // and present is kNever too
     bool wake;
     {
       MutexLock lock(&mutex_);
-      state.when.store(when, std::memory_order_relaxed);
+      state.alarm->when_.store(when, std::memory_order_relaxed);
       wake = Enqueue(state, when);
     }
     if (wake) Kick();
   }
 
   void SetAlarmNoLaterThan(Alarm::State& state, int64_t when) ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (when >= state.when.load(std::memory_order_relaxed)) return;
     bool wake;
     {
       MutexLock lock(&mutex_);
-      int64_t present = state.when.load(std::memory_order_relaxed);
+      int64_t present = state.alarm->when_.load(std::memory_order_relaxed);
       do {
         if (when >= present) return;
-      } while (!state.when.compare_exchange_weak(present, when, std::memory_order_relaxed));
+      } while (!state.alarm->when_.compare_exchange_weak(present, when, std::memory_order_relaxed));
       wake = Enqueue(state, when);
     }
     if (wake) Kick();
@@ -342,9 +339,9 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
       Alarm::State& state = *alarms_.begin()->second;
       alarms_.erase(alarms_.begin());
       state.queued = false;
-      int64_t when = state.when.load(std::memory_order_relaxed);
+      int64_t when = state.alarm->when_.load(std::memory_order_relaxed);
       while (when <= now_ns &&
-             !state.when.compare_exchange_weak(when, kNever, std::memory_order_relaxed)) {
+             !state.alarm->when_.compare_exchange_weak(when, kNever, std::memory_order_relaxed)) {
       }
       if (when == kNever) continue;
       if (when > now_ns) {
@@ -458,11 +455,11 @@ EventLoop::Alarm::Alarm(EventLoop& loop) : loop_(loop), state_(std::make_unique<
 EventLoop::Alarm::~Alarm() { loop_.impl_->ForgetAlarm(*state_); }
 
 void EventLoop::Alarm::Set(Instant when) {
-  loop_.impl_->SetAlarm(*state_, when == Instant::max() ? kNever : Nanoseconds(when));
+  loop_.impl_->SetAlarm(*state_, Nanoseconds(when));
 }
 
-void EventLoop::Alarm::SetNoLaterThan(Instant when) {
-  loop_.impl_->SetAlarmNoLaterThan(*state_, when == Instant::max() ? kNever : Nanoseconds(when));
+void EventLoop::Alarm::MoveForward(int64_t when) {
+  loop_.impl_->SetAlarmNoLaterThan(*state_, when);
 }
 
 }  // namespace anywire

@@ -79,13 +79,24 @@ class EventLoop {
     void Set(Instant when);
     // ANY THREAD. Sets it to the earlier of `when` and its present time. One atomic load when that
     // changes nothing.
-    void SetNoLaterThan(Instant when);
+    void SetNoLaterThan(Instant when) {
+      const int64_t at = Nanoseconds(when);
+      if (at < when_.load(std::memory_order_relaxed)) MoveForward(at);
+    }
     // On the loop's thread, at or soon after the time; the alarm is off then and may be set again.
     virtual void OnAlarm(Instant now) = 0;
 
    private:
     friend class EventLoop;
+    static constexpr int64_t kNever = INT64_MAX;
+    static int64_t Nanoseconds(Instant when) {
+      return std::chrono::nanoseconds(when.time_since_epoch()).count();
+    }
+    void MoveForward(int64_t when);
+
     struct State;
+    // What has been asked for. May be moved to a later time, or to kNever, without the loop's lock.
+    std::atomic<int64_t> when_{kNever};
     EventLoop& loop_;
     std::unique_ptr<State> state_;
   };
