@@ -91,7 +91,7 @@ absl::Span<const ReceivedFrame> FrameInput::frames() const {
   return block_->frames;
 }
 
-void FrameInput::Release() {
+void FrameInput::GiveBlockBack() {
   if (spill_is_frame_) {
     spill_is_frame_ = false;
     spill_size_ = 0;

@@ -38,7 +38,9 @@ class FrameInput {
   // Null, or what was wrong with the bytes after the frames.
   const char* error() const { return error_; }
   // Keeps what is left of an unfinished frame and gives the block back.
-  void Release();
+  void Release() {
+    if (block_ != nullptr) GiveBlockBack();
+  }
 
   // Whether a frame has begun that is not complete. Valid after Release.
   bool in_frame() const { return spill_size_ != 0; }
@@ -46,6 +48,7 @@ class FrameInput {
   size_t kept() const { return spill_capacity_; }
 
  private:
+  void GiveBlockBack();
   void Decode(size_t begin, size_t end);
   void ReserveSpill(size_t capacity);
   void DropSpill();

@@ -50,22 +50,28 @@ size_t FrameOutput::Gather(iovec (&pieces)[kMaxPieces]) {
   return count;
 }
 
-void FrameOutput::Consume(size_t size, bool blocked) {
+bool FrameOutput::Consume(size_t size, bool blocked) {
   MutexLock lock(&mutex_);
-  if (failed_) return;
+  if (failed_) return false;
   blocked_ = blocked;
   unsent_ -= size;
+  Chunk& last = chunks_.back();
+  if (unsent_ == 0 && chunks_.size() == 1 && last.small != nullptr) {
+    // The usual case: all is sent, and the same bytes are used again.
+    last.sent = last.published = last.filled = 0;
+  } else {
+    DropSent(size);
+  }
+  return unsent_ <= max_unsent_ / 2 && std::exchange(refused_, false);
+}
+
+void FrameOutput::DropSent(size_t size) {
   auto chunk = chunks_.begin();
   for (; chunk != chunks_.end(); ++chunk) {
     const size_t here = std::min(size, chunk->published - chunk->sent);
     chunk->sent += here;
     size -= here;
     if (chunk->sent != chunk->filled) break;
-    if (chunk->small != nullptr && chunks_.size() == 1) {
-      // The usual case: all is sent, and the same bytes are used again.
-      chunk->sent = chunk->published = chunk->filled = 0;
-      return;
-    }
     Drop(*chunk);
   }
   chunks_.erase(chunks_.begin(), chunk);
@@ -74,12 +80,6 @@ void FrameOutput::Consume(size_t size, bool blocked) {
 void FrameOutput::Unblock() {
   MutexLock lock(&mutex_);
   blocked_ = false;
-}
-
-bool FrameOutput::TakeRoom() {
-  MutexLock lock(&mutex_);
-  if (unsent_ > max_unsent_ / 2) return false;
-  return std::exchange(refused_, false);
 }
 
 void FrameOutput::Fail() {

@@ -38,11 +38,10 @@ class FrameOutput {
   static constexpr size_t kMaxPieces = 16;
   // What is to be sent, in order; nothing while blocked. The bytes stay until Consume.
   size_t Gather(iovec (&pieces)[kMaxPieces]) ABSL_LOCKS_EXCLUDED(mutex_);
-  // So many of them have been sent. `blocked`: do not try again before Unblock.
-  void Consume(size_t size, bool blocked) ABSL_LOCKS_EXCLUDED(mutex_);
+  // So many of them have been sent. `blocked`: do not try again before Unblock. Returns whether
+  // NewFrame had no room and would have it now; says so once.
+  bool Consume(size_t size, bool blocked) ABSL_LOCKS_EXCLUDED(mutex_);
   void Unblock() ABSL_LOCKS_EXCLUDED(mutex_);
-  // Whether NewFrame had no room and would have it now; says so once.
-  bool TakeRoom() ABSL_LOCKS_EXCLUDED(mutex_);
   // Sending has failed: what waits is dropped, and what comes is accepted and dropped.
   void Fail() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -64,6 +63,7 @@ class FrameOutput {
   };
 
   Chunk& ChunkFor(size_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropSent(size_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Drop(Chunk& chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t max_frame_size_;

@@ -23,7 +23,8 @@ bool Write(FrameOutput& output, uint64_t stream, size_t size, uint8_t fill) {
 }
 
 // Takes up to `limit` bytes of what is gathered, as a socket with so much room would.
-std::string Send(FrameOutput& output, size_t limit = SIZE_MAX, bool blocked = false) {
+std::string Send(FrameOutput& output, size_t limit = SIZE_MAX, bool blocked = false,
+                 bool* room = nullptr) {
   iovec pieces[FrameOutput::kMaxPieces];
   const size_t count = output.Gather(pieces);
   std::string sent;
@@ -31,7 +32,8 @@ std::string Send(FrameOutput& output, size_t limit = SIZE_MAX, bool blocked = fa
     sent.append(static_cast<const char*>(pieces[i].iov_base),
                 std::min(pieces[i].iov_len, limit - sent.size()));
   }
-  if (count != 0) output.Consume(sent.size(), blocked);
+  const bool has_room = count != 0 && output.Consume(sent.size(), blocked);
+  if (room != nullptr) *room = has_room;
   return sent;
 }
 
@@ -104,13 +106,14 @@ TEST(FrameOutputTest, RefusesAtTheLimitAndNotBefore) {
   FrameOutput output(kMaxFrameSize, 1000);
   for (int i = 0; i < 10; ++i) ASSERT_TRUE(Write(output, 1, 98, 'x')) << i;
   EXPECT_FALSE(Write(output, 1, 1, 'x'));
-  EXPECT_FALSE(output.TakeRoom()) << "there is none yet";
   output.Publish();
-  Send(output, 499);
-  EXPECT_FALSE(output.TakeRoom()) << "501 are left";
-  Send(output, 1);
-  EXPECT_TRUE(output.TakeRoom());
-  EXPECT_FALSE(output.TakeRoom()) << "told once";
+  bool room = true;
+  Send(output, 499, false, &room);
+  EXPECT_FALSE(room) << "501 are left";
+  Send(output, 1, false, &room);
+  EXPECT_TRUE(room);
+  Send(output, 1, false, &room);
+  EXPECT_FALSE(room) << "told once";
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(Write(output, 1, 98, 'x')) << i;
   EXPECT_FALSE(Write(output, 1, 98, 'x'));
 }

@@ -40,8 +40,8 @@ uint8_t* WriteFrameHeader(uint64_t stream, size_t body_size, uint8_t* to) {
   return WriteVarint(stream, WriteVarint(body_size, to));
 }
 
-HeaderState ParseFrameHeader(absl::Span<const uint8_t> bytes, size_t max_frame_size,
-                             FrameHeader* header, const char** why) {
+HeaderState ParseLongFrameHeader(absl::Span<const uint8_t> bytes, size_t max_frame_size,
+                                 FrameHeader* header, const char** why) {
   size_t position = 0;
   uint64_t body_size = 0;
   HeaderState state = ParseVarint(bytes, &position, &body_size);

@@ -2,6 +2,7 @@
 #ifndef ANYWIRE_TRANSPORTS_STREAM_FRAMING_H_
 #define ANYWIRE_TRANSPORTS_STREAM_FRAMING_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -29,9 +30,21 @@ enum class HeaderState {
   kIncomplete,  // all is well so far
   kBad,         // no frame begins like this
 };
+HeaderState ParseLongFrameHeader(absl::Span<const uint8_t> bytes, size_t max_frame_size,
+                                 FrameHeader* header, const char** why);
+
 // Reads the header at the beginning of `bytes`. For kBad, `*why` says what is wrong.
-HeaderState ParseFrameHeader(absl::Span<const uint8_t> bytes, size_t max_frame_size,
-                             FrameHeader* header, const char** why);
+inline HeaderState ParseFrameHeader(absl::Span<const uint8_t> bytes, size_t max_frame_size,
+                                    FrameHeader* header, const char** why) {
+  // A small call's: a byte for the length and one for the stream.
+  constexpr size_t kLongest = 0x7f;
+  if (bytes.size() >= 2 && bytes[0] != 0 && bytes[0] <= std::min(max_frame_size, kLongest) &&
+      bytes[1] <= kLongest) {
+    *header = {.stream = bytes[1], .body_size = bytes[0], .header_size = 2};
+    return HeaderState::kComplete;
+  }
+  return ParseLongFrameHeader(bytes, max_frame_size, header, why);
+}
 
 }  // namespace anywire
 

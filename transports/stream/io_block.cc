@@ -30,38 +30,44 @@ void MarkUsed([[maybe_unused]] IoBlock* block) {
 #endif
 }
 
-struct Pool;
-// Outlives the pool of the thread, for connections that are destroyed after it.
-thread_local bool pool_is_gone = false;
-
+// Trivially destructible, so that it can still be asked by connections that are destroyed after it.
 struct Pool {
-  ~Pool() {
-    pool_is_gone = true;
-    while (count > 0) {
-      IoBlock* block = blocks[--count];
+  IoBlock* blocks[kBlocksPerThread] = {};
+  int count = 0;
+  int capacity = 0;  // kBlocksPerThread between the thread's first block and its end
+};
+
+thread_local constinit Pool pool;
+
+struct ThreadEnd {
+  ThreadEnd() { pool.capacity = kBlocksPerThread; }
+  ~ThreadEnd() {
+    pool.capacity = 0;
+    while (pool.count > 0) {
+      IoBlock* const block = pool.blocks[--pool.count];
       MarkUsed(block);
       delete block;
     }
   }
-  IoBlock* blocks[kBlocksPerThread];
-  int count = 0;
 };
 
-thread_local Pool pool;
+IoBlock* NewIoBlock() {
+  static thread_local ThreadEnd at_end;
+  static_cast<void>(&at_end);
+  return new IoBlock;
+}
 
 }  // namespace
 
 IoBlockPtr BorrowIoBlock() {
-  if (!pool_is_gone && pool.count > 0) {
-    IoBlock* block = pool.blocks[--pool.count];
-    MarkUsed(block);
-    return IoBlockPtr(block);
-  }
-  return IoBlockPtr(new IoBlock);
+  if (pool.count == 0) return IoBlockPtr(NewIoBlock());
+  IoBlock* const block = pool.blocks[--pool.count];
+  MarkUsed(block);
+  return IoBlockPtr(block);
 }
 
 void ReturnIoBlock::operator()(IoBlock* block) const {
-  if (pool_is_gone || pool.count == kBlocksPerThread) {
+  if (pool.count == pool.capacity) {
     delete block;
     return;
   }
@@ -71,6 +77,6 @@ void ReturnIoBlock::operator()(IoBlock* block) const {
   pool.blocks[pool.count++] = block;
 }
 
-int IdleIoBlocks() { return pool_is_gone ? 0 : pool.count; }
+int IdleIoBlocks() { return pool.count; }
 
 }  // namespace anywire

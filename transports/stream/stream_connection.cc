@@ -92,6 +92,7 @@ void StreamConnection::Start(Events& events) {
 absl::Status StreamConnection::Transmit() {
   if (!send_status_.ok()) return send_status_;
   if (aborted_.load(std::memory_order_acquire)) return SendFailed(AbortedStatus());
+  bool room = false;
   for (;;) {
     iovec pieces[FrameOutput::kMaxPieces];
     const size_t count = output_.Gather(pieces);
@@ -105,14 +106,14 @@ absl::Status StreamConnection::Transmit() {
                             ? AbortedStatus()
                             : IoStatus(static_cast<int>(-sent)));
     }
-    output_.Consume(static_cast<size_t>(sent), /*blocked=*/sent < wanted);
+    room |= output_.Consume(static_cast<size_t>(sent), /*blocked=*/sent < wanted);
     if (sent < wanted) {
       WatchWritable();
       return absl::OkStatus();
     }
     if (count < FrameOutput::kMaxPieces) break;
   }
-  if (output_.TakeRoom()) CallOnWritable(nullptr);
+  if (room) CallOnWritable(nullptr);
   return absl::OkStatus();
 }
 
@@ -123,7 +124,7 @@ absl::Status StreamConnection::SendFailed(absl::Status status) {
 }
 
 absl::StatusOr<absl::Span<const ReceivedFrame>> StreamConnection::Receive(Instant wait_until) {
-  input_.Release();
+  if (aborted_.load(std::memory_order_acquire) || !receive_status_.ok()) input_.Release();
   if (aborted_.load(std::memory_order_acquire)) return AbortedStatus();
   if (!receive_status_.ok()) return receive_status_;
   for (;;) {
@@ -184,7 +185,7 @@ void StreamConnection::UpdateWatch() {
   if (watched_) {
     loop_.ChangeWatch(io_.fd(), events, *this);
   } else if (events != 0) {
-    poller_->Set(std::chrono::steady_clock::now());
+    poller_->SetNoLaterThan(std::chrono::steady_clock::now() + kPollInterval);
   }
 }
 
