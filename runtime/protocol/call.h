@@ -73,6 +73,7 @@ struct CallState {
 
   // The owner's side.
   bool released = false;
+  bool release_at_end = false;  // client
   bool over = false;  // client: Finished has been said. Server: Finish was called, or Finished said
 
   // Sending.
@@ -100,7 +101,7 @@ struct CallState {
   bool fragments_dropped = false;  // `fragments` became too large: only its first byte is kept
   Reservation reservation = Reservation::kNone;  // for the message that is coming
   uint32_t method_index = 0;                     // client: what it teaches
-  Instant deadline = Instant::max();             // client: for an OPEN that waits
+  Instant deadline = Instant::max();             // until the call is over
   size_t held = 0;                               // of the windows: delivered and not consumed
   size_t owed = 0;           // of the call's window: consumed and not given back
   size_t reserved_held = 0;  // of the reservations: delivered and not consumed
@@ -116,7 +117,9 @@ struct Call : CallState {
   IncomingMessage in;
   std::string fragments;  // what has come of a frame in pieces
   std::unique_ptr<Unwritten> unwritten;
-  TimingWheel::Timer timer;  // the deadline
+  // For the deadline. It stays set when the call is over: the next call in its place is due later,
+  // as a rule, and finds it set early enough.
+  TimingWheel::Timer timer;
 
   ListLink<Call> send_link;         // in the list that `queue` names
   ListLink<Call> control_link;      // has RESET, GRANT or CREDIT to write

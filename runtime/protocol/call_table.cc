@@ -10,37 +10,19 @@ constexpr size_t kKeptBytes = 256;
 
 }  // namespace
 
-Call& CallTable::New() {
-  if (free_.empty()) {
-    calls_.push_back(std::make_unique<Call>());
-    Call& call = *calls_.back();
-    call.id.slot = static_cast<uint32_t>(calls_.size() - 1);
-    call.timer.owner = &call;
-    free_.reserve(calls_.size());  // Recycle does not allocate
-    return call;
-  }
-  Call& call = *calls_[free_.back()];
-  free_.pop_back();
+Call& CallTable::Add() {
+  calls_.push_back(std::make_unique<Call>());
+  Call& call = *calls_.back();
+  call.id.slot = static_cast<uint32_t>(calls_.size() - 1);
+  call.timer.owner = &call;
+  free_.reserve(calls_.size());  // Recycle does not allocate
   return call;
-}
-
-void CallTable::Bind(Call& call, uint32_t stream) {
-  if (stream >= by_stream_.size()) by_stream_.resize(stream + 1);
-  assert(by_stream_[stream] == nullptr && call.stream == 0);
-  by_stream_[stream] = &call;
-  call.stream = stream;
-}
-
-void CallTable::Unbind(Call& call) {
-  assert(by_stream_[call.stream] == &call);
-  by_stream_[call.stream] = nullptr;
-  call.stream = 0;
 }
 
 void CallTable::Recycle(Call& call) {
   assert(call.released && call.stream == 0 && call.queue == SendQueue::kNone);
   assert(!ControlList::Contains(call) && !ReservationList::Contains(call));
-  assert(!call.timer.is_set() && call.held == 0 && call.reserved_held == 0 && !call.in.present);
+  assert(call.held == 0 && call.reserved_held == 0 && !call.in.present);
   static_cast<CallState&>(call) = CallState();
   ++call.id.generation;
   if (call.out.bytes != nullptr) call.out.bytes = nullptr;

@@ -4,6 +4,7 @@
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_CALL_TABLE_H_
 #define ANYWIRE_RUNTIME_PROTOCOL_CALL_TABLE_H_
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -20,7 +21,12 @@ class CallTable {
   CallTable& operator=(const CallTable&) = delete;
 
   // A call that nothing has happened to.
-  Call& New();
+  Call& New() {
+    if (free_.empty()) return Add();
+    Call& call = *calls_[free_.back()];
+    free_.pop_back();
+    return call;
+  }
 
   // The call of that name, unless it has been released.
   Call* Find(CallId id) const {
@@ -39,8 +45,17 @@ class CallTable {
   Call* OnStream(uint64_t stream) const {
     return stream < by_stream_.size() ? by_stream_[stream] : nullptr;
   }
-  void Bind(Call& call, uint32_t stream);
-  void Unbind(Call& call);
+  void Bind(Call& call, uint32_t stream) {
+    if (stream >= by_stream_.size()) by_stream_.resize(stream + 1);
+    assert(by_stream_[stream] == nullptr && call.stream == 0);
+    by_stream_[stream] = &call;
+    call.stream = stream;
+  }
+  void Unbind(Call& call) {
+    assert(by_stream_[call.stream] == &call);
+    by_stream_[call.stream] = nullptr;
+    call.stream = 0;
+  }
 
   // Takes back a call that is released, without stream, and in no list.
   void Recycle(Call& call);
@@ -51,6 +66,8 @@ class CallTable {
   const std::vector<std::unique_ptr<Call>>& all() const { return calls_; }
 
  private:
+  Call& Add();
+
   std::vector<std::unique_ptr<Call>> calls_;
   std::vector<uint32_t> free_;
   std::vector<Call*> by_stream_;

@@ -21,7 +21,7 @@
 // Each call ends with exactly one Finished event on the client. On the server Finished comes only
 // when the call is over before its handler finished it (cancelled, deadline, connection lost);
 // after it, commands for the call do nothing. Release says that the owner is done with a call, and
-// is due once for every call on either side.
+// is due once for every call on either side, but for those opened with release_at_end.
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_PROTOCOL_H_
 #define ANYWIRE_RUNTIME_PROTOCOL_PROTOCOL_H_
 
@@ -173,6 +173,8 @@ class Protocol {
     const Payload* message =
         nullptr;              // the first message, if it is known; a unary call is one frame
     bool half_close = false;  // no more messages follow
+    // The Finished event releases the call: it is the last with its tag, and Release is not due.
+    bool release_at_end = false;
   };
   // Begins a call. An error means that there is no call (nothing to Release) and carries
   // Delivery::kNotSent: INVALID_ARGUMENT (metadata), RESOURCE_EXHAUSTED (a limit), UNAVAILABLE (the

@@ -5,25 +5,12 @@
 #include <cassert>
 
 namespace anywire::protocol {
-namespace {
-
-constexpr int kTickBits = 20;
-
-uint64_t Nanoseconds(TimingWheel::Instant time) {
-  const auto count =
-      std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
-  return count > 0 ? static_cast<uint64_t>(count) : 0;
-}
-
-}  // namespace
-
-TimingWheel::TimingWheel(Instant now) : tick_(Nanoseconds(now) >> kTickBits) {}
+TimingWheel::TimingWheel(Instant now) : tick_(TickBefore(now)) {}
 
 void TimingWheel::Set(Timer& timer, Instant due) {
   assert(!timer.is_set());
   if (due == Instant::max()) return;
-  // Rounded up: never early.
-  timer.tick = (Nanoseconds(due) + (uint64_t{1} << kTickBits) - 1) >> kTickBits;
+  timer.tick = TickAfter(due);
   earliest_ = std::min(earliest_, timer.tick);
   ++size_;
   Place(timer);
@@ -112,7 +99,7 @@ void TimingWheel::Empty(int level, uint64_t slot) {
 
 TimingWheel::Timer* TimingWheel::PopDue(Instant now) {
   if (due_ == nullptr) {
-    const uint64_t to = Nanoseconds(now) >> kTickBits;
+    const uint64_t to = TickBefore(now);
     if (to < earliest_) return nullptr;
     Advance(to);
     if (due_ == nullptr) {
@@ -145,13 +132,6 @@ uint64_t TimingWheel::FindEarliest() const {
     }
   }
   return earliest;
-}
-
-TimingWheel::Instant TimingWheel::NextDue() const {
-  if (earliest_ == kNever) return Instant::max();
-  const uint64_t tick = std::max(earliest_, due_ != nullptr ? uint64_t{0} : tick_ + 1);
-  return Instant(std::chrono::duration_cast<Instant::duration>(
-      std::chrono::nanoseconds(std::min(tick << kTickBits, uint64_t{INT64_MAX} >> 1))));
 }
 
 }  // namespace anywire::protocol

@@ -8,6 +8,7 @@
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_TIMING_WHEEL_H_
 #define ANYWIRE_RUNTIME_PROTOCOL_TIMING_WHEEL_H_
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -42,13 +43,26 @@ class TimingWheel {
   // Sets a timer that is not set. Instant::max(): does nothing. A time past is due at once.
   void Set(Timer& timer, Instant due);
   void Clear(Timer& timer);  // also one that is not set
+  // Sets it, unless it is set and due no later.
+  void SetNoLaterThan(Timer& timer, Instant due) {
+    if (timer.is_set() && timer.tick <= TickAfter(due)) return;
+    Clear(timer);
+    Set(timer, due);
+  }
 
   // A timer that is due, no longer set, or null when none is left. Call it until then.
   Timer* PopDue(Instant now);
+  // False: PopDue would give none.
+  bool MayBeDue(Instant now) const { return due_ != nullptr || TickBefore(now) >= earliest_; }
 
   // No timer is due before this; Instant::max() when none is set. May be early when timers have
   // been cleared since the last PopDue.
-  Instant NextDue() const;
+  Instant NextDue() const {
+    // Above the range of the clock is as good as never.
+    if (earliest_ > kLastTick) return Instant::max();
+    const uint64_t tick = due_ != nullptr ? earliest_ : std::max(earliest_, tick_ + 1);
+    return Instant(std::chrono::nanoseconds(tick << kTickBits));
+  }
 
   size_t size() const { return size_; }
 
@@ -56,7 +70,19 @@ class TimingWheel {
   static constexpr int kLevels = 4;
   static constexpr int kSlotBits = 6;
   static constexpr int kSlots = 1 << kSlotBits;
+  static constexpr int kTickBits = 20;
   static constexpr uint64_t kNever = ~uint64_t{0};
+  static constexpr uint64_t kLastTick = uint64_t{INT64_MAX} >> kTickBits;
+
+  static uint64_t Nanoseconds(Instant time) {
+    const auto count = std::chrono::nanoseconds(time.time_since_epoch()).count();
+    return count > 0 ? static_cast<uint64_t>(count) : 0;
+  }
+  static uint64_t TickBefore(Instant time) { return Nanoseconds(time) >> kTickBits; }
+  // Rounded up: never early.
+  static uint64_t TickAfter(Instant time) {
+    return (Nanoseconds(time) + (uint64_t{1} << kTickBits) - 1) >> kTickBits;
+  }
 
   void Place(Timer& timer);
   static void Push(Timer*& list, Timer& timer);

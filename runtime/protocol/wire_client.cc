@@ -75,12 +75,13 @@ absl::StatusOr<CallId> WireClient::Open(const OpenRequest& request, Instant now,
 
   Call& call = calls_.New();
   call.tag = request.tag;
+  call.release_at_end = request.release_at_end;
   call.end_wanted = request.half_close;
   call.send_credit = send_.initial_credit();
   ++open_calls_;
   control_.OnCallOpened(now);
   call.deadline = request.deadline;
-  timers_.Set(call.timer, request.deadline);
+  timers_.SetNoLaterThan(call.timer, request.deadline);
   std::string metadata;
   if (request.metadata != nullptr && !request.metadata->empty()) {
     metadata = wire::EncodeMetadata(*request.metadata);
@@ -262,8 +263,13 @@ void WireClient::Drain() {}
 Event& WireClient::EndCall(Call& call, Events& events) {
   call.over = true;
   --open_calls_;
-  timers_.Clear(call.timer);
-  return AddEvent(call, Event::kFinished, events);
+  call.deadline = Instant::max();
+  Event& event = AddEvent(call, Event::kFinished, events);
+  if (call.release_at_end) {
+    calls_.Release(call);
+    received_.OnReleased(call);
+  }
+  return event;
 }
 
 void WireClient::Abandon(Call& call, absl::Status status, Events& events) {
@@ -272,7 +278,7 @@ void WireClient::Abandon(Call& call, absl::Status status, Events& events) {
   if (call.released) {
     call.over = true;
     --open_calls_;
-    timers_.Clear(call.timer);
+    call.deadline = Instant::max();
   } else {
     Event& event = EndCall(call, events);
     event.final = std::make_unique<Final>();
@@ -300,7 +306,7 @@ void WireClient::EndWithConnection(Call& call, const absl::Status& why, Events& 
   if (call.released) {
     call.over = true;
     --open_calls_;
-    timers_.Clear(call.timer);
+    call.deadline = Instant::max();
     return;
   }
   const bool unsent = !call.opened && !call.fragmenting;
@@ -311,11 +317,11 @@ void WireClient::EndWithConnection(Call& call, const absl::Status& why, Events& 
 void WireClient::OnReceiveEnded(Call& call) {
   call.receive_ended = true;
   received_.OnEnded(call);
-  DropUnsent(call);
   if (call.send_ended) {
     FreeStream(call);
     return;
   }
+  DropUnsent(call);
   // Our direction needs its end too.
   call.reset_wanted = static_cast<uint8_t>(absl::StatusCode::kCancelled);
   QueueControl(call);

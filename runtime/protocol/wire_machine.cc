@@ -163,7 +163,12 @@ absl::Status WireMachine::OnTime(Instant now, Events& events) { return RunTimers
 absl::Status WireMachine::RunTimers(Instant now, Events& events) {
   while (TimingWheel::Timer* const timer = timers_.PopDue(now)) {
     if (!control_.IsMine(timer)) {
-      OnDeadline(*static_cast<Call*>(timer->owner), events);
+      Call& call = *static_cast<Call*>(timer->owner);
+      if (call.deadline <= now) {
+        OnDeadline(call, events);
+      } else {
+        timers_.Set(call.timer, call.deadline);
+      }
       continue;
     }
     const absl::Status status = control_.OnTimer(timer, now, open_calls_ > 0);

@@ -39,7 +39,8 @@ class WireMachine : public Protocol {
   void OnConnectionLost(const absl::Status& why, Events& events) final;
   void Pump(Instant now, Events& events) final;
   bool wants_pump() const final;
-  Instant NextWakeup() const final { return timers_.NextDue(); }
+  // The timers of calls that are over may still be set.
+  Instant NextWakeup() const final { return ended() ? Instant::max() : timers_.NextDue(); }
   size_t call_count() const final { return calls_.size(); }
   size_t open_call_count() const final { return open_calls_; }
   bool peer_is_draining() const final { return peer_is_draining_; }
@@ -187,7 +188,9 @@ class WireMachine : public Protocol {
 template <class Machine>
 absl::Status WireMachine::ReadFrames(Machine& machine, absl::Span<const ReceivedFrame> frames,
                                      Instant now, Events& events) {
-  if (absl::Status status = RunTimers(now, events); !status.ok()) return status;
+  if (timers_.MayBeDue(now) || ended()) {
+    if (absl::Status status = RunTimers(now, events); !status.ok()) return status;
+  }
   control_.OnReceived(now);
   for (const ReceivedFrame& frame : frames) {
     if (frame.bytes.empty()) {

@@ -86,7 +86,7 @@ void WireServer::Finish(CallId id, const absl::Status& status, const Metadata* t
   }
   if (!result.ok()) message = nullptr;
 
-  timers_.Clear(call.timer);
+  call.deadline = Instant::max();
   received_.DropIncoming(call);
   call.over = true;
   const bool plain = result.ok() && trailers.empty();
@@ -188,7 +188,7 @@ void WireServer::Refuse(Call& call, const absl::Status& status) {
 void WireServer::Abandon(Call& call, const absl::Status& status, Events& events) {
   if (!call.over) {
     call.over = true;
-    timers_.Clear(call.timer);
+    call.deadline = Instant::max();
     if (call.running) {
       call.cancelled = true;
       ++running_cancelled_;
@@ -209,7 +209,7 @@ void WireServer::OnDeadline(Call& call, Events& events) {
 
 void WireServer::EndWithConnection(Call& call, const absl::Status& why, Events& events) {
   call.over = true;
-  timers_.Clear(call.timer);
+  call.deadline = Instant::max();
   if (call.running) {
     call.cancelled = true;
     ++running_cancelled_;
@@ -370,7 +370,8 @@ const char* WireServer::OnOpen(Call& call, wire::Bytes bytes, bool in_fragments,
   if (refusal.ok()) {
     const Instant deadline =
         open.flags & wire::kDeadline ? DeadlineAt(open.deadline_us, now) : Instant::max();
-    timers_.Set(call.timer, deadline);
+    call.deadline = deadline;
+    timers_.SetNoLaterThan(call.timer, deadline);
     call.running = true;
     ++running_;
     call.tag = factory_.NewCall(call.id, method);

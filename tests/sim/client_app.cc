@@ -50,6 +50,7 @@ void ClientApp::Open(Caller& caller) {
     request.message = &payload;
   }
   request.half_close = plan.half_close_at_open;
+  request.release_at_end = plan.release_at_end;
   bool queued = false;
   const absl::StatusOr<protocol::CallId> id = machine_.Open(request, agenda_.now(), &queued);
   if (!id.ok()) {
@@ -127,12 +128,16 @@ void ClientApp::Cancel(Caller& caller, absl::Status status) {
   side_.AfterUse();
 }
 
-void ClientApp::Release(Caller& caller) {
-  if (caller.released) return;
+void ClientApp::Released(Caller& caller) {
   caller.released = true;
   --unreleased_;
   unread_ -= std::exchange(caller.unread, 0);
   checker_.ClientReleased(*caller.plan);
+}
+
+void ClientApp::Release(Caller& caller) {
+  if (caller.released) return;
+  Released(caller);
   machine_.Release(caller.id, side_.events());
   side_.AfterUse();
 }
@@ -171,7 +176,9 @@ void ClientApp::OnEvent(Event& event) {
   if (finished) {
     checker_.Finished(plan, event.final.get(), agenda_.now());
     caller.ended = true;
-    if (random_.OneIn(2)) {
+    if (plan.release_at_end) {
+      Released(caller);
+    } else if (random_.OneIn(2)) {
       Release(caller);
     } else {
       agenda_.After(Duration(random_.Below(1000000)), [this, &caller] { Release(caller); });

@@ -43,6 +43,8 @@ class ClientApp {
   void Sent(Caller& caller);
   void HalfClose(Caller& caller);
   void Cancel(Caller& caller, absl::Status status);
+  // The machine has let go of the call, or is about to.
+  void Released(Caller& caller);
   void Release(Caller& caller);
 
   Agenda& agenda_;

@@ -118,6 +118,7 @@ Plan MakePlan(Random& random, uint32_t number, const Scenario& scenario) {
   if (random.OneIn(6))
     plan.cancel_after = Micros(random.Below(random.Choose<uint64_t>({1, 4000, 50000})));
   if (random.OneIn(25)) plan.release_after = Micros(random.Below(20000));
+  plan.release_at_end = random.OneIn(2);
   plan.read_pause = RandomPause(random);
   plan.never_reads = random.OneIn(30);
 

@@ -34,6 +34,7 @@ struct Plan {
   std::optional<Duration> deadline;
   std::optional<Duration> cancel_after;
   std::optional<Duration> release_after;  // without waiting for the end
+  bool release_at_end = false;
   Duration read_pause{0};
   bool never_reads = false;
 
