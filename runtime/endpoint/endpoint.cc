@@ -61,6 +61,7 @@ std::shared_ptr<Endpoint> Endpoint::Start(EventLoop& loop, std::unique_ptr<Conne
   endpoint->connection_->Start(*endpoint);  // events that come now wait for the lock
   endpoint->last_driven_ = std::chrono::steady_clock::now();
   endpoint->protocol_ = make_protocol(*endpoint->connection_);
+  endpoint->unsent_ = true;  // the hello
   endpoint->PassReader(endpoint->last_driven_);
   endpoint->Settle();
   return endpoint;
@@ -118,27 +119,37 @@ void Endpoint::DispatchOnLoop() {
 }
 
 void Endpoint::Transmit() {
-  if (transmitting_) return;
-  while (!lost_) {
+  while (MayTransmit()) {
+    unsent_ = false;
     if (protocol_->wants_pump()) protocol_->Pump(std::chrono::steady_clock::now(), events_);
     if (!connection_->Publish()) return;
-    transmitting_ = true;
-    mutex_.Unlock();
-    ++this_thread_.depth;
-    const absl::Status status = connection_->Transmit();
-    --this_thread_.depth;
-    mutex_.Lock();
-    if (!status.ok()) {
-      // After a failure nothing is sent any more, and transmitting_ stays. What the peer sent
-      // before it went is still to be read, and then the reader meets the end: make sure that there
-      // is one.
-      if (reader_ == Reader::kNobody && !lost_) {
-        reader_ = Reader::kWatching;
-        Watch(true);
-      }
-      return;
-    }
-    transmitting_ = false;
+    const absl::Status status = TransmitPublished();
+    if (lost_) return SendLastWords();
+    if (!status.ok()) OnSendFailed(status);
+  }
+}
+
+absl::Status Endpoint::TransmitPublished() {
+  transmitting_ = true;
+  mutex_.Unlock();
+  ++this_thread_.depth;
+  absl::Status status = connection_->Transmit();
+  --this_thread_.depth;
+  mutex_.Lock();
+  transmitting_ = false;
+  return status;
+}
+
+// Nothing can be sent any more. What the peer sent before it went is still to be read, and then the
+// reader meets the end: so there has to be one. If that does not come, it was we who failed.
+void Endpoint::OnSendFailed(const absl::Status& why) {
+  send_failed_ = why;
+  retired_.store(true, std::memory_order_relaxed);
+  give_up_at_ = std::chrono::steady_clock::now() + kEndAfterSendFailure;
+  alarm_->SetNoLaterThan(give_up_at_);
+  if (reader_ == Reader::kNobody) {
+    reader_ = Reader::kWatching;
+    Watch(true);
   }
 }
 
@@ -171,7 +182,7 @@ void Endpoint::Settle() {
     if (async_.load(std::memory_order_relaxed) != 0) {
       reader_ = Reader::kWatching;
       Watch(true);
-    } else {
+    } else if (parked_ != nullptr) {
       Promote();
     }
   }
@@ -185,6 +196,7 @@ void Endpoint::OnWritable() {
   const std::shared_ptr<Endpoint> self = weak_from_this().lock();
   if (self == nullptr) return;
   mutex_.Lock();
+  unsent_ = true;
   Settle();
 }
 
@@ -194,7 +206,13 @@ void Endpoint::OnAlarm(Instant now) {
   mutex_.Lock();
   if (!lost_ && now >= protocol_->NextWakeup()) {
     const absl::Status status = protocol_->OnTime(now, events_);
+    unsent_ = true;
     if (!status.ok()) Lose(status, now);
+  }
+  if (now >= give_up_at_) {
+    Lose(send_failed_, now);
+  } else {
+    alarm_->SetNoLaterThan(give_up_at_);
   }
   if (reader_ == Reader::kNobody && !lost_) {
     if (now - last_driven_ >= kReturnToLoop) {
@@ -210,25 +228,21 @@ void Endpoint::OnAlarm(Instant now) {
 
 void Endpoint::Lose(const absl::Status& why, Instant now) {
   if (lost_) return;
-  // What the machine still has to say, its reason for instance.
-  if (protocol_->wants_pump()) protocol_->Pump(now, events_);
-  if (!transmitting_ && connection_->Publish()) {
-    transmitting_ = true;
-    mutex_.Unlock();
-    ++this_thread_.depth;
-    (void)connection_->Transmit();
-    --this_thread_.depth;
-    mutex_.Lock();
-    transmitting_ = false;
-    if (lost_) return;
-  }
   lost_ = true;
   retired_.store(true, std::memory_order_relaxed);
-  protocol_->OnConnectionLost(why, events_);
   Watch(false);
-  connection_->Abort();
+  // What the machine still has to say, its reason for instance, before it hears of the loss.
+  if (protocol_->wants_pump()) protocol_->Pump(now, events_);
+  protocol_->OnConnectionLost(why, events_);
+  // A thread that is transmitting does this when it is through.
+  if (!transmitting_) SendLastWords();
   lost_why_ = why;
   loop_.Post([self = shared_from_this()] { self->TellLost(); });
+}
+
+void Endpoint::SendLastWords() {
+  if (send_failed_.ok() && connection_->Publish()) TransmitPublished().IgnoreError();
+  connection_->Abort();
 }
 
 void Endpoint::TellLost() {

@@ -100,6 +100,10 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   // does. `cancellable`: something besides the peer and the clock may complete it; the wait then
   // looks up every 100 ms. The caller has made sure that it may block: see OnRuntimeThread.
   void Await(BlockingOperation& operation, bool cancellable) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Run, and Await if the command's result, an absl::Status, is OK.
+  template <typename Command>
+  absl::Status RunAndAwait(Command&& command, BlockingOperation& operation, bool cancellable)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   // The same for an operation that room in the transport may complete, which the loop is told of:
   // leaves the connection to the loop meanwhile.
   void AwaitRoom(BlockingOperation& operation) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -154,6 +158,8 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
 
   // How long a connection stays without a reader before its loop watches it again.
   static constexpr std::chrono::milliseconds kReturnToLoop{20};
+  // How long the peer's last words are waited for once nothing can be sent any more.
+  static constexpr std::chrono::seconds kEndAfterSendFailure{1};
 
   class LoopAlarm;
 
@@ -179,6 +185,9 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   template <typename WaitUntil, typename Stop>
   void Drive(WaitUntil wait_until, Stop stop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DriveDedicated() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Await. Releases and retakes the lock.
+  void AwaitLocked(BlockingOperation& operation, bool cancellable)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What was received goes to the machine, and its events to the calls. Releases and retakes the
   // lock.
   void Handle(const absl::StatusOr<absl::Span<const ReceivedFrame>>& frames, Instant now)
@@ -200,8 +209,16 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   // ---- the dispatcher and the transmitter (endpoint.cc)
   // Hands on the events that wait; nobody else is doing so. Releases and retakes the lock.
   void Dispatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Sends until nothing is published. Releases and retakes the lock.
+  // Whether there may be something to send, and by this thread.
+  bool MayTransmit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return unsent_ && !transmitting_ && send_failed_.ok() && !lost_;
+  }
+  // Sends until there is nothing left that can be. Releases and retakes the lock.
   void Transmit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status TransmitPublished() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnSendFailed(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What is left to say on a lost connection, and its end. Releases and retakes the lock.
+  void SendLastWords() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Both until there is nothing left of either for this thread.
   void TransmitAndDispatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sees to what a command or input left behind. Takes the lock held and leaves it released.
@@ -231,6 +248,11 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   bool dispatching_ ABSL_GUARDED_BY(mutex_) = false;
   bool dispatch_posted_ ABSL_GUARDED_BY(mutex_) = false;
   bool transmitting_ ABSL_GUARDED_BY(mutex_) = false;
+  // Something may have come to be sent since the last look: the machine has been used, or the
+  // connection has room.
+  bool unsent_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status send_failed_ ABSL_GUARDED_BY(mutex_);
+  Instant give_up_at_ ABSL_GUARDED_BY(mutex_) = Instant::max();
   bool lost_ ABSL_GUARDED_BY(mutex_) = false;
   int streak_ ABSL_GUARDED_BY(mutex_) = 0;  // turns of the loop in a row with one frame each
   Instant last_driven_ ABSL_GUARDED_BY(mutex_);

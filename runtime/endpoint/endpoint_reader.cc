@@ -77,7 +77,8 @@ void Endpoint::DriveDedicated() {
   if (reader_ == Reader::kWatching && !lost_) {
     Watch(false);
     reader_ = Reader::kThread;
-    Drive([] { return Clock::now() + kDedicatedLinger; },
+    last_driven_ = Clock::now();
+    Drive([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return last_driven_ + kDedicatedLinger; },
           [](size_t frames, Instant) { return frames == 0; });
   }
   Settle();
@@ -87,9 +88,20 @@ void Endpoint::Await(BlockingOperation& operation, bool cancellable) {
   const ScopedBorrow borrow;
   if (operation.done()) return;
   mutex_.Lock();
+  AwaitLocked(operation, cancellable);
+  Settle();
+}
+
+void Endpoint::AwaitLocked(BlockingOperation& operation, bool cancellable) {
   while (!operation.done()) {
     if (!events_.empty() && !dispatching_) {
       Dispatch();
+      continue;
+    }
+    // Whether this thread is about to block for something or to leave the role to somebody: what
+    // the frames it has read gave cause to send must not wait for that.
+    if (MayTransmit()) {
+      Transmit();
       continue;
     }
     if (role_ == Role::kClient && reader_ != Reader::kThread && !dispatching_ && !lost_ &&
@@ -107,10 +119,10 @@ void Endpoint::Await(BlockingOperation& operation, bool cancellable) {
       continue;
     }
     // Somebody else reads or dispatches: that thread completes the operation, or wakes this one to
-    // take the role.
+    // take the role. It may not know of the operation's deadline, but the loop does.
+    alarm_->SetNoLaterThan(protocol_->NextWakeup());
     Park(operation);
   }
-  Settle();
 }
 
 void Endpoint::AwaitRoom(BlockingOperation& operation) {
@@ -166,7 +178,7 @@ void Endpoint::PassReader(Instant now) {
   if (to_loop) {
     Watch(true);
   } else {
-    Promote();
+    if (parked_ != nullptr) Promote();
     alarm_->SetNoLaterThan(now + kReturnToLoop);
   }
 }
@@ -201,13 +213,17 @@ void Endpoint::Handle(const absl::StatusOr<absl::Span<const ReceivedFrame>>& fra
   if (frames.ok() && !frames->empty()) {
     const size_t before = events_.size();
     status = protocol_->OnFrames(*frames, now, events_);
+    unsent_ = true;
     if (!claimed) {
       // Another thread will hand these on, when the frames may be gone.
       for (size_t i = before; i < events_.size(); ++i) events_[i].message.Own();
     }
     if (protocol_->peer_is_draining()) retired_.store(true, std::memory_order_relaxed);
   }
-  if (status.ok() && now >= protocol_->NextWakeup()) status = protocol_->OnTime(now, events_);
+  if (frames.ok() && frames->empty() && now >= protocol_->NextWakeup()) {
+    status = protocol_->OnTime(now, events_);
+    unsent_ = true;
+  }
   if (!status.ok()) Lose(status, now);
   if (claimed) Dispatch();
 }

@@ -12,6 +12,7 @@ namespace anywire {
 template <typename Command>
 auto Endpoint::Run(Command&& command) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   mutex_.Lock();
+  unsent_ = true;
   using Result = decltype(command(*protocol_, events_));
   if constexpr (std::is_void_v<Result>) {
     command(*protocol_, events_);
@@ -21,6 +22,18 @@ auto Endpoint::Run(Command&& command) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     Settle();
     return result;
   }
+}
+
+template <typename Command>
+absl::Status Endpoint::RunAndAwait(Command&& command, BlockingOperation& operation,
+                                   bool cancellable) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const ScopedBorrow borrow;
+  mutex_.Lock();
+  unsent_ = true;
+  absl::Status status = command(*protocol_, events_);
+  if (status.ok()) AwaitLocked(operation, cancellable);
+  Settle();
+  return status;
 }
 
 }  // namespace anywire
