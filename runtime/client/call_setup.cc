@@ -17,10 +17,12 @@ using Clock = std::chrono::steady_clock;
 using google::protobuf::MessageLite;
 using protocol::Instant;
 
+// Longer than any process runs, and far from the end of the clock.
+constexpr absl::Duration kForever = absl::Hours(100 * 365 * 24);
+
 Instant After(Instant now, absl::Duration timeout) {
   if (timeout <= absl::ZeroDuration()) return now;
-  const absl::Duration longest = absl::FromChrono(Instant::max() - now);
-  if (timeout >= longest) return Instant::max();
+  if (timeout >= kForever) return Instant::max();
   return now + absl::ToChronoNanoseconds(timeout);
 }
 
@@ -101,7 +103,8 @@ CancellationToken OwnCancellation(const CallOptions& options) {
 
 CancellationToken InheritedCancellation(const CallOptions& options) {
   const CallScope* const scope = CurrentCallScope();
-  return options.inherit && scope != nullptr ? scope->cancellation : CancellationToken();
+  const bool inherits = options.inherit && scope != nullptr && scope->cancellation != nullptr;
+  return inherits ? *scope->cancellation : CancellationToken();
 }
 
 absl::Status MakePayload(const MessageLite& message, const protocol::Limits& limits,

@@ -27,12 +27,13 @@ absl::Status PrepareMetadata(ClientWatchers& watchers, const CallOptions& option
 
 }  // namespace
 
-absl::Status UnaryCallBase::Open(Endpoint& endpoint, const protocol::Payload& payload,
-                                 const Metadata& metadata, Instant deadline) {
+auto UnaryCallBase::OpenCommand(Endpoint& endpoint, const protocol::Payload& payload,
+                            const Metadata& metadata, Instant deadline, Instant now) {
   open_on_ = &endpoint;
   if (received_ != nullptr) received_->peer = endpoint.info().remote_address;
-  return endpoint.Run(
-      [this, &payload, &metadata, deadline](protocol::Protocol& protocol, Endpoint::Events&) {
+  return
+      [this, &payload, &metadata, deadline, now](protocol::Protocol& protocol, Endpoint::Events&) {
+        if (cancelled_early_) return WithDelivery(CancelledByCaller(), Delivery::kNotSent);
         bool queued;
         absl::StatusOr<protocol::CallId> id =
             protocol.Open({.tag = static_cast<CallSink*>(this),
@@ -40,17 +41,35 @@ absl::Status UnaryCallBase::Open(Endpoint& endpoint, const protocol::Payload& pa
                            .deadline = deadline,
                            .metadata = metadata.empty() ? nullptr : &metadata,
                            .message = &payload,
-                           .half_close = true},
-                          std::chrono::steady_clock::now(), &queued);
+                           .half_close = true,
+                           .release_at_end = true},
+                          now, &queued);
         if (!id.ok()) return id.status();
         id_ = *id;
+        opened_ = true;
         return absl::OkStatus();
-      });
+      };
+}
+
+absl::Status UnaryCallBase::Open(Endpoint& endpoint, const protocol::Payload& payload,
+                             const Metadata& metadata, Instant deadline, Instant now) {
+  return endpoint.Run(OpenCommand(endpoint, payload, metadata, deadline, now));
+}
+
+absl::Status UnaryCallBase::OpenAndAwait(Endpoint& endpoint, const protocol::Payload& payload,
+                                     const Metadata& metadata, Instant deadline, Instant now,
+                                     BlockingOperation& operation, bool cancellable) {
+  return endpoint.RunAndAwait(OpenCommand(endpoint, payload, metadata, deadline, now), operation,
+                              cancellable);
 }
 
 void UnaryCallBase::Cancel(Endpoint& endpoint) {
   endpoint.Run([this](protocol::Protocol& protocol, Endpoint::Events& events) {
-    protocol.Cancel(id_, CancelledByCaller(), events);
+    if (opened_) {
+      protocol.Cancel(id_, CancelledByCaller(), events);
+    } else {
+      cancelled_early_ = true;
+    }
   });
 }
 
@@ -85,9 +104,6 @@ void UnaryCallBase::OnEvent(protocol::Event& event) {
     if (status_.ok() && !replied_) {
       status_ = absl::InternalError("the server ended the call as OK without a reply");
     }
-    open_on_->Run([this](protocol::Protocol& protocol, Endpoint::Events& events) {
-      protocol.Release(id_, events);
-    });
     status_ = Conclude(std::move(status_), *trailing);
     if (received_ != nullptr && event.final != nullptr) {
       received_->trailing = std::move(event.final->trailing);
@@ -141,8 +157,8 @@ class BlockingUnaryCall final : public UnaryCallBase {
     if (absl::Status status = PrepareMetadata(watchers_, options, &own, &metadata); !status.ok()) {
       return Conclude(std::move(status), {});
     }
-    const Instant deadline =
-        CallDeadline(options, method_, connector_.options().call_timeout, Clock::now());
+    Instant now = Clock::now();
+    const Instant deadline = CallDeadline(options, method_, connector_.options().call_timeout, now);
     const CancellationToken own_token = OwnCancellation(options);
     const CancellationToken inherited = InheritedCancellation(options);
     protocol::Payload payload;
@@ -154,28 +170,26 @@ class BlockingUnaryCall final : public UnaryCallBase {
     if (own_token.cancelled() || inherited.cancelled()) {
       return Conclude(WithDelivery(CancelledByCaller(), Delivery::kNotSent), {});
     }
-    std::shared_ptr<Endpoint> endpoint;
     for (int attempt = 1;; ++attempt) {
-      endpoint = connector_.Current();
+      std::shared_ptr<Endpoint> endpoint = connector_.Current();
       if (endpoint == nullptr) {
         absl::StatusOr<std::shared_ptr<Endpoint>> connected =
             BlockingConnect().Get(connector_, deadline, own_token, inherited);
         if (!connected.ok()) return Conclude(connected.status(), {});
         endpoint = *std::move(connected);
+        now = Clock::now();
       }
-      absl::Status status = Open(*endpoint, payload, *metadata, deadline);
-      if (status.ok()) break;
+      CallCancellation cancellation;
+      cancellation.Listen(own_token, inherited, [this, &endpoint] { Cancel(*endpoint); });
+      absl::Status status = OpenAndAwait(*endpoint, payload, *metadata, deadline, now, operation_,
+                                         own_token || inherited);
+      if (status.ok()) return std::move(status_);
       // A connection that ended between the look and the opening: the next one serves as well.
       if (endpoint->retired() && absl::IsUnavailable(status) && attempt < kMaxOpenAttempts) {
         continue;
       }
       return Conclude(std::move(status), {});
     }
-    CallCancellation cancellation;
-    cancellation.Listen(own_token, inherited, [this, &endpoint] { Cancel(*endpoint); });
-    endpoint->Await(operation_, own_token || inherited);
-    cancellation.Stop();
-    return std::move(status_);
   }
 
  private:
@@ -232,7 +246,7 @@ class AsyncUnaryCall final : public UnaryCallBase, private ConnectWaiter {
   // False: the connection has retired in the meantime, and there should be another.
   bool TryOpen(const protocol::Payload& payload, const Metadata& metadata) {
     endpoint_->BeginAsync();
-    absl::Status status = Open(*endpoint_, payload, metadata, deadline_);
+    absl::Status status = Open(*endpoint_, payload, metadata, deadline_, Clock::now());
     if (status.ok()) {
       opened_.store(true);
       if (cancel_wanted_.load()) Cancel(*endpoint_);

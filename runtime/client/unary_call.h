@@ -30,8 +30,13 @@ class UnaryCallBase : public CallSink {
   // Opens the call on `endpoint`, with the message that `payload` writes. An error means that it
   // was not opened.
   absl::Status Open(Endpoint& endpoint, const protocol::Payload& payload, const Metadata& metadata,
-                    Instant deadline);
-  // Ends an open call as cancelled. Any thread; does nothing once it has ended.
+                    Instant deadline, Instant now);
+  // The same, and waits for the end of `operation`.
+  absl::Status OpenAndAwait(Endpoint& endpoint, const protocol::Payload& payload,
+                            const Metadata& metadata, Instant deadline, Instant now,
+                            BlockingOperation& operation, bool cancellable);
+  // Ends the call as cancelled, or lets it not be opened. Any thread; does nothing once it has
+  // ended.
   void Cancel(Endpoint& endpoint);
   // The last step of every call, open or not.
   absl::Status Conclude(absl::Status status, const Metadata& trailing);
@@ -48,8 +53,12 @@ class UnaryCallBase : public CallSink {
   absl::Status status_;
 
  private:
+  auto OpenCommand(Endpoint& endpoint, const protocol::Payload& payload, const Metadata& metadata,
+                   Instant deadline, Instant now);
   void OnEvent(protocol::Event& event) final;
   bool replied_ = false;
+  bool opened_ = false;           // under the endpoint's lock
+  bool cancelled_early_ = false;  // the same
 };
 
 // Makes a blocking call on this thread; what Channel::Call returns.

@@ -25,7 +25,7 @@ class CallContext : public ServerContext {
  protected:
   friend class ::anywire::ServerContext;
 
-  CallContext() { scope_.cancellation = cancellation_.token(); }
+  CallContext() { scope_.cancellation = &cancellation_.token(); }
 
   // As new, for another call.
   void Reset() {
@@ -36,9 +36,7 @@ class CallContext : public ServerContext {
     trailing_metadata_.Clear();
     initial_metadata_sent_ = false;
     over_.store(false, std::memory_order_relaxed);
-    scope_.cancellation = CancellationToken();
     cancellation_.Renew();
-    scope_.cancellation = cancellation_.token();
   }
 
   const Method* method_ = nullptr;

@@ -44,7 +44,7 @@ bool ServerContext::cancelled() const {
 }
 
 const CancellationToken& ServerContext::cancellation() const {
-  return Of(this).scope_.cancellation;
+  return Of(this).cancellation_.token();
 }
 
 void ServerContext::AddInitialMetadata(absl::string_view key, absl::string_view value) {

@@ -14,7 +14,7 @@ namespace anywire {
 
 struct CallScope {
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
-  CancellationToken cancellation;
+  const CancellationToken* cancellation = nullptr;  // null: is never cancelled
 };
 
 // The scope of the code that runs on this thread; null outside handlers. It lives as long as its
