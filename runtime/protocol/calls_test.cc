@@ -2,11 +2,13 @@
 // machines.
 #include <algorithm>
 #include <string>
+#include <vector>
 
 #include "anywire/delivery.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/protocol/testing.h"
+#include "runtime/wire/call_frames.h"
 
 namespace anywire::protocol {
 namespace {
@@ -326,6 +328,90 @@ TEST(LimitsTest, MetadataThatDoNotFitAFrameGoInFragments) {
   ASSERT_NE(end, nullptr);
   EXPECT_EQ(end->final->status.message().size(), 5000u);
   EXPECT_EQ(end->final->trailing.size(), 15u);
+}
+
+// An OPEN in fragments of `size` bytes in all, the last of them held back.
+std::vector<testing::SentFrame> UnfinishedOpen(uint64_t stream, size_t size) {
+  std::string open = "\xa0";
+  open.resize(size, 'x');
+  std::vector<testing::SentFrame> frames;
+  for (size_t at = 0; at < size; at += 16 << 10) {
+    frames.push_back({stream, static_cast<char>(wire::kFragment) + open.substr(at, 16 << 10)});
+  }
+  return frames;
+}
+
+// The largest OPEN in fragments: twice the metadata and 64 KiB.
+constexpr size_t kMostInFragments = (2 * 16 + 64) << 10;
+
+TEST(LimitsTest, TooMuchInFragmentsIsRefusedBeforeItIsWhole) {
+  for (const size_t size : {kMostInFragments - 1, kMostInFragments, kMostInFragments + 1}) {
+    SCOPED_TRACE(size);
+    MachinePair pair;
+    ASSERT_TRUE(pair.Settle().ok());
+    ASSERT_TRUE(
+        pair.server
+            .OnFrames(testing::ViewsOf(UnfinishedOpen(1, size)), pair.now, pair.server_events)
+            .ok());
+    pair.server_log.room = 10;  // for a machine that writes without end
+    pair.server.Pump(pair.now, pair.server_events);
+    EXPECT_FALSE(pair.server.wants_pump());
+    if (size <= kMostInFragments) {
+      EXPECT_TRUE(pair.server_log.frames.empty());
+      continue;
+    }
+    ASSERT_EQ(pair.server_log.frames.size(), 1u);
+    const std::string refusal = pair.server_log.frames[0].bytes;
+    EXPECT_EQ(refusal, wire::EncodeFinish(absl::ResourceExhaustedError("too much metadata"), true,
+                                          "", "", false));
+    EXPECT_EQ(pair.server.open_call_count(), 0u);
+    // The rest may still come, and the stream is free after the client's end.
+    const std::vector<testing::SentFrame> rest = {
+        {1, {wire::kFragment, 'x'}}, {1, {wire::kLastFragment, 'x'}}, {1, {wire::kReset, 1}}};
+    ASSERT_TRUE(pair.server.OnFrames(testing::ViewsOf(rest), pair.now, pair.server_events).ok());
+    EXPECT_EQ(pair.server.call_count(), 0u);
+    EXPECT_TRUE(pair.server_events.empty());
+  }
+}
+
+TEST(LimitsTest, FragmentsOfAllCallsOfAConnection) {
+  for (const size_t last : {(64 << 10) - 1, 64 << 10, (64 << 10) + 1}) {
+    SCOPED_TRACE(last);
+    MachinePair pair;
+    ASSERT_TRUE(pair.Settle().ok());
+    for (uint64_t stream = 1; stream <= 16; ++stream) {
+      const size_t size = stream < 16 ? 64 << 10 : last;
+      ASSERT_TRUE(pair.server
+                      .OnFrames(testing::ViewsOf(UnfinishedOpen(stream, size)), pair.now,
+                                pair.server_events)
+                      .ok());
+    }
+    pair.server_log.room = 10;
+    pair.server.Pump(pair.now, pair.server_events);
+    EXPECT_EQ(pair.server.open_call_count(), last <= 64 << 10 ? 16u : 15u);
+    EXPECT_EQ(pair.server_log.frames.size(), last <= 64 << 10 ? 0u : 1u);
+  }
+}
+
+TEST(LimitsTest, AServerThatSendsTooMuchInFragmentsLosesTheCall) {
+  for (const size_t size : {kMostInFragments, kMostInFragments + 1}) {
+    SCOPED_TRACE(size);
+    MachinePair pair;
+    OpenCall call(pair);
+    std::vector<testing::SentFrame> frames = UnfinishedOpen(1, size);
+    frames[0].bytes[1] = static_cast<char>(wire::kFinish);
+    ASSERT_TRUE(pair.client.OnFrames(testing::ViewsOf(frames), pair.now, pair.client_events).ok());
+    const Protocol::Events events = pair.TakeClientEvents();
+    ASSERT_EQ(events.size(), size > kMostInFragments ? 1u : 0u);
+    if (events.empty()) continue;
+    EXPECT_EQ(FinalOf(events).code(), absl::StatusCode::kResourceExhausted);
+    pair.client.Pump(pair.now, pair.client_events);
+    EXPECT_EQ(pair.client_log.Take().size(), 1u);  // RESET
+    const std::vector<testing::SentFrame> last = {{1, {wire::kLastFragment, 'x'}}};
+    ASSERT_TRUE(pair.client.OnFrames(testing::ViewsOf(last), pair.now, pair.client_events).ok());
+    pair.client.Release(call.client, pair.client_events);
+    EXPECT_EQ(pair.client.call_count(), 0u);
+  }
 }
 
 // ---- time

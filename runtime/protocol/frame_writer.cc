@@ -88,7 +88,8 @@ bool WireMachine::BeginMessage(Call& call) {
 WireMachine::Wrote WireMachine::WriteNext(Call& call, Instant now, Events& events) {
   if (call.fragmenting) return WriteFragment(call);
   if (call.send_ended) return Wrote::kNothing;
-  if (!call.opened) return WriteOpen(call, now, events) ? Wrote::kFrame : Wrote::kNoRoom;
+  if (is_client_ && !call.opened)
+    return WriteOpen(call, now, events) ? Wrote::kFrame : Wrote::kNoRoom;
   if (call.metadata_wanted) {
     std::string frame(1, static_cast<char>(wire::kData | wire::kMetadata));
     frame += call.unwritten->metadata;

@@ -50,11 +50,13 @@ constexpr size_t kBuffer = 256 << 10;
 // Frames that look right: each field is one that a peer could send, at a time when it should not.
 class Forger {
  public:
-  explicit Forger(Random& random) : random_(random) {}
+  explicit Forger(Random& random) : random_(random), floods_(random.OneIn(8)) {}
 
   // Mostly a client that keeps the rules, opening, sending and cancelling without end and reading
-  // nothing; in between a forged frame.
+  // nothing; in between a forged frame. Some do little but send one frame in fragments that has
+  // hardly an end.
   SentFrame Mostly(bool to_server) {
+    if (floods_ && !random_.OneIn(10)) return Fragment(to_server);
     if (!to_server || random_.OneIn(40)) return Forge(to_server);
     SentFrame frame;
     frame.stream = random_.Between(1, 10);
@@ -135,6 +137,17 @@ class Forger {
   }
 
  private:
+  SentFrame Fragment(bool to_server) {
+    SentFrame frame;
+    frame.stream = to_server ? 11 : 1;  // a new call, and one that is open
+    const bool last = fragmented_ && random_.OneIn(30);
+    frame.bytes.assign(1, static_cast<char>(last ? wire::kLastFragment : wire::kFragment));
+    if (!fragmented_) frame.bytes += static_cast<char>(to_server ? wire::kOpen : wire::kFinish);
+    frame.bytes.append(random_.Between(1, 16 << 10), '\0');
+    fragmented_ = !last;
+    return frame;
+  }
+
   std::string Bytes() {
     return std::string(random_.Below(random_.Choose<uint64_t>({4, 4000})), 'b');
   }
@@ -189,7 +202,9 @@ class Forger {
   }
 
   Random& random_;
-  uint64_t left_[11] = {};  // of the message that is on its way on a stream
+  const bool floods_;
+  bool fragmented_ = false;  // a frame has begun
+  uint64_t left_[11] = {};   // of the message that is on its way on a stream
   bool open_[11] = {};
 };
 
