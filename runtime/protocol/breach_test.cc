@@ -260,6 +260,20 @@ std::vector<Case> ClientCases() {
 }
 INSTANTIATE_TEST_SUITE_P(All, ClientBreachTest, ::testing::ValuesIn(ClientCases()));
 
+// Credit for bytes that have not left is noticed with the next, though the sender takes back what
+// it has not sent.
+TEST_F(BreachTest, CreditForWhatWasNeverSent) {
+  const std::string message(40000, 'm');
+  EXPECT_EQ(pair_.client.Send(call_, testing::PayloadOf(message)), SendResult::kQueued);
+  pair_.client_log.room = 0;  // its share is taken, nothing of it leaves
+  pair_.client.Pump(pair_.now, pair_.client_events);
+  EXPECT_TRUE(ToClient({{0, Bytes({0x02, 0x80, 0x40})}}).ok());  // 8,192, the share
+  EXPECT_TRUE(ToClient({{1, Bytes({0xc0, 5})}}).ok());
+  pair_.client_log.room = SIZE_MAX;
+  const std::string most = Bytes({0x02}) + std::string(8, '\xff') + Bytes({0x7f});  // 2^63-1
+  ClientEnds({{0, most}}, "CREDIT: more than the connection's window");
+}
+
 // ---- before the hello
 
 class FirstFrameTest : public ::testing::TestWithParam<Case> {};

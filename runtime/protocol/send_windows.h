@@ -84,7 +84,8 @@ class SendWindows {
  private:
   static int64_t Cost(size_t size) { return static_cast<int64_t>(size + wire::kMessageOverhead); }
   static bool Add(int64_t& credit, uint64_t amount, int64_t window) {
-    if (amount > static_cast<uint64_t>(window - credit)) return false;
+    // A peer that gave credit for bytes that then were not sent has let it grow past the window.
+    if (credit > window || amount > static_cast<uint64_t>(window - credit)) return false;
     credit += static_cast<int64_t>(amount);
     return true;
   }
