@@ -152,6 +152,7 @@ std::vector<Case> ServerCases() {
       {{{0, Bytes({0x41})}}, "unknown frame on stream 0"},
       {{{0, Bytes({0x11, 0})}}, "PING: bad size"},
       {{{0, Bytes({0x12}) + std::string(8, '\x7f')}}, "PONG: nobody asked"},
+      {{{0, Bytes({0x12}) + std::string(8, '\0')}}, "PONG: nobody asked"},
       {Pings(101), "too many pings", absl::StatusCode::kResourceExhausted},
       {{{0, Bytes({0x13})}}, "GOAWAY: bad size"},
       {{{0, Bytes({0x13, 17})}}, "GOAWAY: bad code"},
@@ -259,6 +260,30 @@ std::vector<Case> ClientCases() {
   };
 }
 INSTANTIATE_TEST_SUITE_P(All, ClientBreachTest, ::testing::ValuesIn(ClientCases()));
+
+TEST_F(BreachTest, APingIsAnsweredOnce) {
+  pair_.now += std::chrono::seconds(21);
+  ASSERT_TRUE(pair_.client.OnTime(pair_.now, pair_.client_events).ok());
+  ASSERT_TRUE(pair_.Settle().ok());
+  ClientEnds({{0, Bytes({0x12, 1, 0, 0, 0, 0, 0, 0, 0})}}, "PONG: nobody asked");
+}
+
+// The peer's other frames have shown that it lives, so the next ping need not wait for its answer.
+TEST_F(BreachTest, APingMayBeAnsweredLate) {
+  for (int ping = 0; ping < 2; ++ping) {
+    pair_.now += std::chrono::seconds(21);
+    ASSERT_TRUE(pair_.client.OnTime(pair_.now, pair_.client_events).ok());
+    pair_.client.Pump(pair_.now, pair_.client_events);
+    EXPECT_EQ(pair_.client_log.Take().size(), 1u);
+    pair_.now += std::chrono::seconds(1);
+    ASSERT_TRUE(ToClient({{1, Bytes({0x44})}}).ok());
+    pair_.now += std::chrono::seconds(10);
+    ASSERT_TRUE(pair_.client.OnTime(pair_.now, pair_.client_events).ok());
+  }
+  EXPECT_TRUE(ToClient({{0, Bytes({0x12, 1, 0, 0, 0, 0, 0, 0, 0})}}).ok());
+  EXPECT_TRUE(ToClient({{0, Bytes({0x12, 2, 0, 0, 0, 0, 0, 0, 0})}}).ok());
+  ClientEnds({{0, Bytes({0x12, 1, 0, 0, 0, 0, 0, 0, 0})}}, "PONG: nobody asked");
+}
 
 // Credit for bytes that have not left is noticed with the next, though the sender takes back what
 // it has not sent.

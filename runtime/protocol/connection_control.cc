@@ -108,7 +108,11 @@ absl::Status ConnectionControl::OnFrame(absl::Span<const uint8_t> bytes, Instant
     case wire::kPong: {
       uint64_t value = 0;
       if (const char* wrong = wire::ReadPing(bytes, &value)) return absl::DataLossError(wrong);
-      if (value > ping_value_) return absl::DataLossError("PONG: nobody asked");
+      // One PONG may answer several PINGs, and come when later ones are on their way.
+      if (value <= last_pong_ || value > ping_value_) {
+        return absl::DataLossError("PONG: nobody asked");
+      }
+      last_pong_ = value;
       if (value == ping_value_) ping_outstanding_ = false;
       return absl::OkStatus();
     }

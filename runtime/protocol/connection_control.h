@@ -80,8 +80,9 @@ class ConnectionControl {
   const std::chrono::nanoseconds keepalive_timeout_;
   const wire::Hello hello_;
   uint8_t pending_ = kHello;
-  uint64_t pong_value_ = 0;
-  uint64_t ping_value_ = 0;
+  uint64_t pong_value_ = 0;  // of the PONG to write
+  uint64_t ping_value_ = 0;  // of the last PING; they count from 1
+  uint64_t last_pong_ = 0;   // the latest that was answered
   bool ping_outstanding_ = false;
   bool has_peer_hello_ = false;
   wire::Hello peer_hello_;
