@@ -28,12 +28,9 @@ void AppendVarint(uint64_t value, std::string* to) {
              static_cast<size_t>(WriteVarint(value, bytes) - bytes));
 }
 
-const char* ReadSetting(uint64_t id, uint64_t value, uint32_t* seen, Hello* hello) {
+const char* TakeSetting(uint64_t id, uint64_t value, Hello* hello) {
   for (const Setting& setting : kSettings) {
     if (setting.id != id) continue;
-    const uint32_t bit = uint32_t{1} << id;
-    if (*seen & bit) return "HELLO: a setting twice";
-    *seen |= bit;
     if (value < setting.least || value > setting.most) return "HELLO: a setting out of range";
     hello->*setting.field = value;
   }
@@ -73,12 +70,14 @@ const char* ReadHello(Bytes bytes, Hello* hello) {
   if (hello->lowest_version == 0 || hello->lowest_version > hello->highest_version) {
     return "HELLO: bad versions";
   }
-  uint32_t seen = 0;
-  for (size_t settings = 0; !reader.done(); ++settings) {
-    if (settings == kMaxSettings) return "HELLO: too many settings";
+  uint64_t seen[kMaxSettings];
+  for (uint64_t* end = seen; !reader.done(); ++end) {
+    if (end == std::end(seen)) return "HELLO: too many settings";
     uint64_t id = 0, value = 0;
     if (!reader.ReadVarint(&id) || !reader.ReadVarint(&value)) return "HELLO: cut short";
-    if (const char* wrong = ReadSetting(id, value, &seen, hello)) return wrong;
+    if (std::find(seen, end, id) != end) return "HELLO: a setting twice";
+    *end = id;
+    if (const char* wrong = TakeSetting(id, value, hello)) return wrong;
   }
   if (hello->connection_window < hello->call_window) return "HELLO: a setting out of range";
   return nullptr;

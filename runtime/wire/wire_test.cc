@@ -382,9 +382,18 @@ TEST(HelloTest, Malformed) {
   EXPECT_NE(ReadHello(BytesOf(EncodeHello(versions)), &read), nullptr);
   for (const size_t count : {63, 64, 65}) {
     std::string many = good;
-    for (size_t i = 0; i < count; ++i) many += std::string("\x63\x05", 2);
+    for (size_t i = 0; i < count; ++i) many += {static_cast<char>(5 + i), 5};
     EXPECT_EQ(ReadHello(BytesOf(many), &read) == nullptr, count <= 64) << count;
   }
+}
+
+TEST(HelloTest, NoSettingComesTwice) {
+  const std::string good = EncodeHello(Hello());
+  Hello read;
+  EXPECT_STREQ(ReadHello(BytesOf(good + std::string("\x04\x05\x04\x05", 4)), &read),
+               "HELLO: a setting twice");
+  EXPECT_STREQ(ReadHello(BytesOf(good + std::string("\x63\x05\x62\x05\x63\x06", 6)), &read),
+               "HELLO: a setting twice");  // unknown
 }
 
 TEST(ControlFramesTest, PingAndGoaway) {
