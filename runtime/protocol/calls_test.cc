@@ -445,6 +445,43 @@ TEST(TimeTest, AReplyAfterTheDeadlineIsTooLate) {
   EXPECT_EQ(FinalOf(pair.TakeClientEvents()).code(), absl::StatusCode::kDeadlineExceeded);
 }
 
+// A client that gives no credit does not keep a reply in the server's memory past the deadline.
+TEST(TimeTest, TheDeadlineEndsAReplyThatHasNotLeft) {
+  MachinePair pair;
+  const std::string request = "x", reply(1 << 20, 'r');
+  const Payload payload = PayloadOf(reply);
+  MachinePair::OpenOptions options;
+  options.message = &request;
+  options.deadline = pair.now + seconds(1);
+  for (const bool lost : {false, true}) {
+    OpenCall call(pair, options);
+    pair.server.Finish(call.server, absl::OkStatus(), nullptr, &payload);
+    pair.server.Release(call.server, pair.server_events);
+    pair.server.Pump(pair.now, pair.server_events);
+    EXPECT_EQ(pair.server.open_call_count(), 1u);  // until the GRANT, which is not carried here
+    pair.server_log.Take();
+    if (lost) {
+      pair.server.OnConnectionLost(absl::UnavailableError("gone"), pair.server_events);
+    } else {
+      pair.now += milliseconds(1002);
+      ASSERT_TRUE(pair.server.OnTime(pair.now, pair.server_events).ok());
+      pair.server.Pump(pair.now, pair.server_events);
+      const std::vector<testing::SentFrame> end = pair.server_log.Take();
+      ASSERT_EQ(end.size(), 1u);
+      EXPECT_EQ(end[0].bytes, wire::EncodeFinish(absl::DeadlineExceededError("deadline exceeded"),
+                                                 false, "", "", false));
+      options.deadline = pair.now + seconds(1);
+    }
+    EXPECT_EQ(pair.server.open_call_count(), 0u);
+    EXPECT_EQ(pair.server.call_count(), 0u);
+    EXPECT_TRUE(pair.server_events.empty());  // the handler had finished
+    if (lost) {
+      EXPECT_EQ(pair.server.NextWakeup(), Instant::max());
+    }
+    pair.TakeClientEvents();
+  }
+}
+
 TEST(TimeTest, ADeadlinePastIsNotSent) {
   MachinePair pair;
   MachinePair::OpenOptions options;

@@ -301,6 +301,7 @@ void WireMachine::OnSendEnded(Call& call) {
   call.end_wanted = true;
   if (!is_client_) {
     --open_calls_;
+    call.deadline = Instant::max();
     // Nothing follows the server's last frame.
     call.grant_wanted = false;
     call.credit_wanted = false;

@@ -192,7 +192,8 @@ class Protocol {
   // the finish if that follows at once. INVALID_ARGUMENT or RESOURCE_EXHAUSTED leave the call as it
   // was.
   virtual absl::Status SendInitialMetadata(CallId call, const Metadata& metadata) = 0;
-  // Ends the call, after the messages sent before (a queued one too). With `message` (a last
+  // Ends the call, after the messages sent before (a queued one too); what has not left by the
+  // call's deadline is dropped, and the call DEADLINE_EXCEEDED. With `message` (a last
   // message, or the reply) a unary success is one frame; only with an OK status. A message that
   // cannot be sent for its size makes the call RESOURCE_EXHAUSTED; metadata that breaks the rules
   // makes it INTERNAL. Of the status, the text is cut at 16 KiB, and payloads beyond 16 or beyond

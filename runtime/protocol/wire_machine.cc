@@ -200,6 +200,7 @@ absl::Status WireMachine::EndConnection(const absl::Status& why, bool goodbye, E
     call.receive_ended = true;
     if (call.stream != 0 && !call.send_ended) {
       call.send_ended = true;
+      timers_.Clear(call.timer);
       if (!is_client_) --open_calls_;
     }
     if (call.stream != 0) FreeStream(call);

@@ -86,9 +86,8 @@ void WireServer::Finish(CallId id, const absl::Status& status, const Metadata* t
   }
   if (!result.ok()) message = nullptr;
 
-  call.deadline = Instant::max();
   received_.DropIncoming(call);
-  call.over = true;
+  call.over = true;  // the deadline holds until the client has its end
   const bool plain = result.ok() && trailers.empty();
   if (NothingAhead(call)) {
     if (plain ? WriteDataNow(call, message, true)
