@@ -18,9 +18,19 @@
 
 namespace anywire::protocol {
 
+// Frees the bytes of a message that waited, and takes them off the connection's account.
+struct DeleteQueued {
+  size_t* account = nullptr;
+  size_t size = 0;
+  void operator()(const uint8_t* bytes) const {
+    *account -= size;
+    delete[] bytes;
+  }
+};
+
 // A message that waits to be sent, in memory of its own.
 struct OutgoingMessage {
-  std::unique_ptr<uint8_t[]> bytes;
+  std::unique_ptr<uint8_t[], DeleteQueued> bytes;
   size_t size = 0;
   size_t sent = 0;
   bool present = false;

@@ -283,6 +283,82 @@ TEST(LimitsTest, ASlowReaderStallsItsOwnCallAlone) {
   EXPECT_NE(Find(pair.TakeClientEvents(), Event::kWritable), nullptr);
 }
 
+// Limits under which 1,200 bytes may wait to be sent.
+Limits ShortQueue() {
+  Limits limits;
+  limits.max_send_message_size = 600;
+  limits.max_queued_bytes = 1200;
+  return limits;
+}
+
+TEST(LimitsTest, BytesThatWaitToBeSentByAServer) {
+  const std::string longest(600, 'l'), hundred(100, 'h'), one = "1";
+  for (const size_t size : {499, 500, 501}) {
+    SCOPED_TRACE(size);
+    MachinePair pair(Limits(), ShortQueue());
+    OpenCall a(pair), b(pair), c(pair), d(pair);
+    pair.server_log.room = 0;
+    EXPECT_EQ(pair.server.Send(a.server, PayloadOf(longest)), SendResult::kQueued);
+    EXPECT_EQ(pair.server.Send(b.server, PayloadOf(hundred)), SendResult::kQueued);
+    const std::string reply(size, 'r');
+    const Payload payload = PayloadOf(reply);
+    pair.server.Finish(c.server, absl::OkStatus(), nullptr, &payload);
+    EXPECT_EQ(pair.server.account().queued, size <= 500 ? 700 + size : 700);
+    EXPECT_EQ(pair.server.Send(d.server, PayloadOf(one)),
+              size == 500 ? SendResult::kTooLarge : SendResult::kQueued);
+    pair.server_log.room = SIZE_MAX;
+    ASSERT_TRUE(pair.Settle().ok());
+    const absl::Status status = FinalOf(pair.TakeClientEvents());
+    EXPECT_EQ(status.code(),
+              size <= 500 ? absl::StatusCode::kOk : absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(DeliveryOf(status), Delivery::kUnknown);
+    EXPECT_EQ(pair.server.account().queued, 0u);
+    EXPECT_EQ(pair.server.Send(d.server, PayloadOf(one)), SendResult::kSent);
+  }
+}
+
+TEST(LimitsTest, BytesThatWaitToBeSentByAClient) {
+  const std::string longest(600, 'l'), hundred(100, 'h'), none;
+  for (const size_t size : {499, 500, 501}) {
+    SCOPED_TRACE(size);
+    MachinePair pair(ShortQueue(), Limits());
+    OpenCall streaming(pair);
+    pair.client_log.room = 0;
+    const CallId first = *pair.OpenUnary(longest);
+    EXPECT_TRUE(pair.queued);
+    ASSERT_TRUE(pair.OpenUnary(hundred).ok());
+    const std::string message(size, 'm');
+    const absl::StatusOr<CallId> last = pair.OpenUnary(message);
+    EXPECT_EQ(last.ok(), size <= 500);
+    if (!last.ok()) {
+      EXPECT_EQ(last.status().code(), absl::StatusCode::kResourceExhausted);
+      EXPECT_EQ(DeliveryOf(last.status()), Delivery::kNotSent);
+    }
+    EXPECT_TRUE(pair.OpenUnary(none).ok());
+    EXPECT_EQ(pair.client.Send(streaming.client, PayloadOf(longest)), SendResult::kTooLarge);
+    const size_t queued = size <= 500 ? 700 + size : 700;
+    EXPECT_EQ(pair.client.account().queued, queued);
+    // What is given up waits no more.
+    pair.client.Cancel(first, absl::CancelledError("enough"), pair.client_events);
+    EXPECT_EQ(pair.client.account().queued, queued - 600);
+    EXPECT_EQ(pair.client.Send(streaming.client, PayloadOf(longest)), SendResult::kQueued);
+    pair.client.OnConnectionLost(absl::UnavailableError("gone"), pair.client_events);
+    EXPECT_EQ(pair.client.account().queued, 0u);
+  }
+}
+
+TEST(LimitsTest, TwoOfTheLargestMessagesMayAlwaysWait) {
+  Limits limits = ShortQueue();
+  limits.max_queued_bytes = 0;
+  MachinePair pair(limits, Limits());
+  OpenCall a(pair), b(pair), c(pair);
+  const std::string longest(600, 'l'), one = "1";
+  pair.client_log.room = 0;
+  EXPECT_EQ(pair.client.Send(a.client, PayloadOf(longest)), SendResult::kQueued);
+  EXPECT_EQ(pair.client.Send(b.client, PayloadOf(longest)), SendResult::kQueued);
+  EXPECT_EQ(pair.client.Send(c.client, PayloadOf(one)), SendResult::kTooLarge);
+}
+
 TEST(LimitsTest, SmallCallsPassBetweenThePiecesOfALargeOne) {
   MachinePair pair;
   OpenCall large(pair);

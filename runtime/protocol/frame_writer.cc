@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "runtime/protocol/wire_machine.h"
 #include "runtime/wire/frame_kinds.h"
 
@@ -253,12 +254,19 @@ void WireMachine::OnHeadWritten(Call& call, uint8_t first) {
 // ---- ends
 // -----------------------------------------------------------------------------------------------------------
 
+absl::Status WireMachine::QueueIsFull(size_t size) const {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("a message of ", size, " bytes would wait to be sent beside ", queued_bytes_,
+                   " that do; at most ", max_queued_bytes_, " may wait on a connection"));
+}
+
 void WireMachine::Store(const Payload& payload, OutgoingMessage& out) {
   out = OutgoingMessage();
   out.present = true;
   out.size = payload.size;
   if (payload.size == 0) return;
-  out.bytes.reset(new uint8_t[payload.size]);
+  out.bytes = {new uint8_t[payload.size], DeleteQueued{&queued_bytes_, payload.size}};
+  queued_bytes_ += payload.size;
   payload.write(payload.object, out.bytes.get(), payload.size);
 }
 

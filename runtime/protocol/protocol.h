@@ -74,6 +74,10 @@ struct Limits {
   // messages of up to half a call window: so many calls may have readers that never read before
   // others are held up, by default 30.
   size_t connection_buffer = 16 << 20;
+  // Message bytes of all calls that wait, in memory of the connection, for room or credit to be
+  // sent. Raised to twice max_send_message_size, so that one message leaves room for others. Above
+  // it RESOURCE_EXHAUSTED: a call is not opened, a reply becomes a failure, Send is refused.
+  size_t max_queued_bytes = 128 << 20;
   size_t max_methods =
       4096;  // names the server remembers for a connection; further are sent in full
   std::chrono::nanoseconds handshake_timeout =
@@ -153,8 +157,8 @@ enum class SendResult {
   kQueued,  // the machine holds it; kWritable follows; Send before that is a mistake of the caller
             // (kOver)
   kOver,    // the call takes no more messages: finished, half-closed, cancelled or unknown
-  kTooLarge,  // above max_send_message_size: nothing happened. Its caller ends the call, with
-              // RESOURCE_EXHAUSTED
+  kTooLarge,  // above max_send_message_size, or above max_queued_bytes with what waits already:
+              // nothing happened. Its caller ends the call, with RESOURCE_EXHAUSTED
 };
 
 class Protocol {

@@ -49,6 +49,9 @@ absl::Status WireClient::CheckOpen(const OpenRequest& request, Instant now) cons
         absl::StrCat("a message of ", request.message->size, " bytes; at most ",
                      limits_.max_send_message_size, " may be sent"));
   }
+  if (request.message != nullptr && !MayQueue(request.message->size)) {
+    return QueueIsFull(request.message->size);
+  }
   if (request.metadata != nullptr && !request.metadata->empty()) {
     absl::Status status = wire::CheckMetadata(*request.metadata, metadata_limits());
     if (!status.ok()) return status;

@@ -18,6 +18,11 @@ constexpr size_t kPieceSize = 16 << 10;
 constexpr size_t kFragmentsBesideMetadata = 64 << 10;
 constexpr size_t kFragmentsOfConnection = 1 << 20;
 
+size_t MaxQueuedBytes(const Limits& limits) {
+  constexpr size_t kMost = size_t{1} << 48;  // no message is larger
+  return std::max(limits.max_queued_bytes, 2 * std::min(limits.max_send_message_size, kMost));
+}
+
 }  // namespace
 
 WireMachine::WireMachine(bool is_client, FrameSink& sink, size_t max_frame_size,
@@ -28,6 +33,7 @@ WireMachine::WireMachine(bool is_client, FrameSink& sink, size_t max_frame_size,
       piece_size_(std::min(max_frame_size, kPieceSize)),
       limits_(limits),
       timers_(now),
+      max_queued_bytes_(MaxQueuedBytes(limits)),
       received_(limits, control_calls_),
       control_(
           sink, timers_, limits,
@@ -54,6 +60,7 @@ SendResult WireMachine::Send(CallId id, const Payload& message) {
   }
   if (message.size > limits_.max_send_message_size) return SendResult::kTooLarge;
   if (NothingAhead(*call) && WriteDataNow(*call, &message, false)) return SendResult::kSent;
+  if (!MayQueue(message.size)) return SendResult::kTooLarge;
   call->metadata_sent = true;
   Store(message, call->out);
   Queue(*call);

@@ -50,9 +50,10 @@ class WireMachine : public Protocol {
     size_t held = 0;           // in memory, or reserved for what is to come
     size_t peer_may_send = 0;  // of the connection's window
     int64_t may_send = 0;      // by the peer's credit
+    size_t queued = 0;         // in memory, waiting to be sent
   };
   Account account() const {
-    return {received_.held(), received_.peer_may_send(), send_.connection_credit()};
+    return {received_.held(), received_.peer_may_send(), send_.connection_credit(), queued_bytes_};
   }
 
  protected:
@@ -96,8 +97,11 @@ class WireMachine : public Protocol {
   // Writes a DATA frame from a command: the initial metadata if they wait, the message if there is
   // one, the end if it is that. False: that is not possible now.
   bool WriteDataNow(Call& call, const Payload* message, bool end);
-  // Puts the message into memory of the call, to be sent when it can be.
-  static void Store(const Payload& payload, OutgoingMessage& out);
+  // Whether the message may wait beside those that do. RESOURCE_EXHAUSTED if not.
+  bool MayQueue(size_t size) const { return size <= max_queued_bytes_ - queued_bytes_; }
+  absl::Status QueueIsFull(size_t size) const;
+  // Puts the message, which may wait, into memory of the call, to be sent when it can be.
+  void Store(const Payload& payload, OutgoingMessage& out);
   // Gives the call a turn, if it has something to write and is not waiting for something else.
   void Queue(Call& call);
   void Dequeue(Call& call);
@@ -153,6 +157,8 @@ class WireMachine : public Protocol {
   const size_t piece_size_;  // largest frame with a piece of a message
   const Limits limits_;
   TimingWheel timers_;
+  const size_t max_queued_bytes_;
+  size_t queued_bytes_ = 0;  // in the outgoing messages of all calls
   CallTable calls_;
   SendWindows send_;
   ControlList control_calls_;  // have RESET, GRANT or CREDIT to write

@@ -95,6 +95,9 @@ void WireServer::Finish(CallId id, const absl::Status& status, const Metadata* t
       return;
     }
   }
+  if (message != nullptr && !MayQueue(message->size)) {
+    return SendFinish(call, QueueIsFull(message->size), false);
+  }
   if (!plain) {
     call.MutableUnwritten().finish =
         wire::EncodeFinish(result, IsNotProcessed(result), "", trailers, false);

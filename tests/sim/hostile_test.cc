@@ -36,6 +36,7 @@ uint64_t NumberFrom(const char* variable, uint64_t otherwise) {
   return text != nullptr && absl::SimpleAtoi(text, &number) ? number : otherwise;
 }
 
+constexpr size_t kQueue = 70000;
 protocol::Limits SmallLimits() {
   protocol::Limits limits;
   limits.max_receive_message_size = 60000;
@@ -43,6 +44,8 @@ protocol::Limits SmallLimits() {
   limits.connection_buffer = 256 << 10;
   limits.max_concurrent_calls = 8;
   limits.max_methods = 4;
+  limits.max_send_message_size = 30000;
+  limits.max_queued_bytes = kQueue;
   return limits;
 }
 constexpr size_t kBuffer = 256 << 10;
@@ -376,6 +379,7 @@ class Battle {
   void CheckLimits(const protocol::WireMachine& machine) {
     const auto account = machine.account();
     EXPECT_LE(account.held + account.peer_may_send, kBuffer);
+    EXPECT_LE(account.queued, kQueue);
     // Calls, their equals that were cancelled, and refusals that are not yet written.
     EXPECT_LE(machine.call_count(), 200u);
   }
