@@ -108,7 +108,7 @@ struct CallState {
   bool teaches = false;            // client: OPEN had the method's name and an id
   bool running = false;            // server: has a handler that has not finished
   bool cancelled = false;          // server: running, but over for the client
-  bool fragments_dropped = false;  // `fragments` became too large: only its first byte is kept
+  bool fragments_dropped = false;  // `fragments` too large or late: only the first byte is kept
   Reservation reservation = Reservation::kNone;  // for the message that is coming
   uint32_t method_index = 0;                     // client: what it teaches
   Instant deadline = Instant::max();             // until the call is over
@@ -127,8 +127,9 @@ struct Call : CallState {
   IncomingMessage in;
   std::string fragments;  // what has come of a frame in pieces
   std::unique_ptr<Unwritten> unwritten;
-  // For the deadline. It stays set when the call is over: the next call in its place is due later,
-  // as a rule, and finds it set early enough.
+  // For the deadline; on the server, until `opened`, for an OPEN in fragments. It stays set when
+  // the call is over: the next call in its place is due later, as a rule, and finds it set early
+  // enough.
   TimingWheel::Timer timer;
 
   ListLink<Call> send_link;         // in the list that `queue` names

@@ -406,6 +406,12 @@ TEST(LimitsTest, MetadataThatDoNotFitAFrameGoInFragments) {
   EXPECT_EQ(end->final->trailing.size(), 15u);
 }
 
+std::string Bytes(std::initializer_list<int> bytes) {
+  std::string text;
+  for (const int byte : bytes) text += static_cast<char>(byte);
+  return text;
+}
+
 // An OPEN in fragments of `size` bytes in all, the last of them held back.
 std::vector<testing::SentFrame> UnfinishedOpen(uint64_t stream, size_t size) {
   std::string open = "\xa0";
@@ -574,6 +580,54 @@ TEST(TimeTest, NoHelloInTime) {
   pair.now += seconds(2);
   EXPECT_EQ(pair.server.OnTime(pair.now, pair.server_events).code(),
             absl::StatusCode::kUnavailable);
+}
+
+TEST(TimeTest, AnOpenInFragmentsIsWholeInTimeOrRefused) {
+  for (const bool in_time : {true, false}) {
+    SCOPED_TRACE(in_time);
+    MachinePair pair;
+    ASSERT_TRUE(pair.Settle().ok());
+    const std::string open = Bytes({0xa1, 0, 6}) + "test.M";
+    const auto feed = [&pair](uint8_t kind, const std::string& bytes) {
+      const std::vector<testing::SentFrame> frames = {{1, static_cast<char>(kind) + bytes}};
+      return pair.server.OnFrames(testing::ViewsOf(frames), pair.now, pair.server_events);
+    };
+    ASSERT_TRUE(feed(wire::kFragment, open.substr(0, 5)).ok());
+    pair.now += in_time ? seconds(5) - milliseconds(1) : seconds(5) + milliseconds(2);
+    pair.server.Drain();
+    ASSERT_TRUE(pair.server.OnTime(pair.now, pair.server_events).ok());
+    pair.server.Pump(pair.now, pair.server_events);
+    const std::vector<testing::SentFrame> sent = pair.server_log.Take();
+    EXPECT_EQ(pair.server.open_call_count(), in_time ? 1u : 0u);  // a drain waits no longer
+    ASSERT_EQ(sent.size(), in_time ? 1u : 2u);                    // GOAWAY, and the refusal
+    if (!in_time) {
+      EXPECT_EQ(
+          sent[1].bytes,
+          wire::EncodeFinish(absl::UnavailableError("the call's OPEN did not come whole in time"),
+                             true, "", "", false));
+    }
+    ASSERT_TRUE(feed(wire::kFragment, open.substr(5, 1)).ok());
+    ASSERT_TRUE(feed(wire::kLastFragment, open.substr(6)).ok());
+    pair.server.Pump(pair.now, pair.server_events);
+    EXPECT_EQ(pair.server.call_count(), 0u);
+    EXPECT_EQ(pair.server_log.Take().size(), in_time ? 1u : 0u);  // refused, since it drains
+    pair.now += seconds(10);
+    EXPECT_TRUE(pair.server.OnTime(pair.now, pair.server_events).ok());
+    EXPECT_TRUE(pair.server_events.empty());
+  }
+}
+
+// The time for the fragments is not the call's.
+TEST(TimeTest, ACallWhoseOpenCameInFragmentsHasItsOwnDeadline) {
+  MachinePair pair(Limits(), Limits(), 1024);
+  ASSERT_TRUE(pair.Settle().ok());
+  const Metadata metadata{{"key", std::string(3000, 'v')}};
+  MachinePair::OpenOptions options = OpenCall::Streaming();
+  options.metadata = &metadata;
+  OpenCall call(pair, options);
+  pair.now += seconds(10);
+  ASSERT_TRUE(pair.server.OnTime(pair.now, pair.server_events).ok());
+  EXPECT_TRUE(pair.server_events.empty());
 }
 
 TEST(TimeTest, KeepaliveGivesUpASilentPeerWithCallsOpenOnly) {

@@ -47,9 +47,9 @@ class ConnectionControl {
   // A frame of stream 0, not empty. An error ends the connection.
   absl::Status OnFrame(absl::Span<const uint8_t> bytes, Instant now, News* news);
   const wire::Hello& peer_hello() const { return peer_hello_; }
-  bool has_peer_hello() const { return has_peer_hello_; }
 
   // ---- time
+  std::chrono::nanoseconds handshake_timeout() const { return handshake_timeout_; }
   // Something has been received.
   void OnReceived(Instant now) { last_received_ = now; }
   // A call has been opened: keepalive watches.

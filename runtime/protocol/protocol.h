@@ -80,8 +80,9 @@ struct Limits {
   size_t max_queued_bytes = 128 << 20;
   size_t max_methods =
       4096;  // names the server remembers for a connection; further are sent in full
-  std::chrono::nanoseconds handshake_timeout =
-      std::chrono::seconds(5);  // server: to the client's hello
+  // To the peer's hello; UNAVAILABLE. Server: also from the first fragment of a call's beginning to
+  // the last; UNAVAILABLE, not processed.
+  std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(5);
   std::chrono::nanoseconds keepalive_time =
       std::chrono::seconds(20);  // silence, with calls open, before a ping
   std::chrono::nanoseconds keepalive_timeout =

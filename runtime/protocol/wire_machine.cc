@@ -124,11 +124,7 @@ const char* WireMachine::OnFragment(Call& call, wire::Bytes bytes, bool last, bo
   *too_large = call.fragments.size() + bytes.size() > limit ||
                fragment_bytes_ + bytes.size() > kFragmentsOfConnection;
   if (*too_large) {
-    fragment_bytes_ -= call.fragments.size();
-    call.fragments_dropped = true;
-    const char first =
-        call.fragments.empty() ? static_cast<char>(bytes[0]) : call.fragments.front();
-    call.fragments.assign(1, first);
+    DropFragments(call, bytes[0]);
     return nullptr;
   }
   call.fragments.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -139,6 +135,13 @@ const char* WireMachine::OnFragment(Call& call, wire::Bytes bytes, bool last, bo
     call.fragments.clear();
   }
   return nullptr;
+}
+
+void WireMachine::DropFragments(Call& call, uint8_t next) {
+  fragment_bytes_ -= call.fragments.size();
+  call.fragments_dropped = true;
+  const char first = call.fragments.empty() ? static_cast<char>(next) : call.fragments.front();
+  std::string(1, first).swap(call.fragments);  // an assignment would keep the memory
 }
 
 const char* WireMachine::OnCallCredit(Call& call, wire::Bytes bytes) {

@@ -123,6 +123,9 @@ class WireMachine : public Protocol {
   // One more frame in pieces. Null, or the rule broken; when it is whole, `*frame` has it.
   const char* OnFragment(Call& call, wire::Bytes bytes, bool last, bool* too_large,
                          std::string* frame);
+  // What has come of it is not wanted, nor what will: but for its first byte, which is `next` if
+  // nothing has come.
+  void DropFragments(Call& call, uint8_t next);
   // Whether a frame of this kind may come while another is coming in fragments.
   static bool MayInterleave(uint8_t kind) {
     return kind == wire::kFragment || kind == wire::kLastFragment || kind == wire::kCredit ||

@@ -183,6 +183,7 @@ void WireServer::SendFinish(Call& call, const absl::Status& status, bool not_pro
 
 void WireServer::Refuse(Call& call, const absl::Status& status) {
   call.over = true;
+  call.deadline = Instant::max();
   calls_.Release(call);
   SendFinish(call, status, true);
 }
@@ -206,7 +207,9 @@ void WireServer::Abandon(Call& call, const absl::Status& status, Events& events)
 }
 
 void WireServer::OnDeadline(Call& call, Events& events) {
-  Abandon(call, absl::DeadlineExceededError("deadline exceeded"), events);
+  if (call.opened) return Abandon(call, absl::DeadlineExceededError("deadline exceeded"), events);
+  DropFragments(call, 0);
+  Refuse(call, absl::UnavailableError("the call's OPEN did not come whole in time"));
 }
 
 void WireServer::EndWithConnection(Call& call, const absl::Status& why, Events& events) {
@@ -257,6 +260,8 @@ const char* WireServer::OnCallFrame(uint64_t stream, wire::Bytes bytes, Instant 
     ++open_calls_;
     control_.OnCallOpened(now);
     if (!fragment) return OnOpen(*call, bytes, false, now, events);
+    call->deadline = now + control_.handshake_timeout();  // for all of the fragments
+    timers_.SetNoLaterThan(call->timer, call->deadline);
   }
   if (!call->fragments.empty() && !MayInterleave(first)) return "a frame between fragments";
   switch (first) {

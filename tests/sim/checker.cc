@@ -109,7 +109,10 @@ bool Checker::HasReason(const Plan& plan, const Truth& truth, const absl::Status
       return plan.deadline.has_value() &&
              (truth.refused || now >= truth.opened_at + *plan.deadline);
     case absl::StatusCode::kUnavailable:
-      return cut_ || drained_;
+      return cut_ || drained_ ||
+             // Its OPEN, in fragments, took the server too long to get.
+             (DeliveryOf(status) == Delivery::kNotProcessed &&
+              now >= truth.opened_at + scenario_.server_limits.handshake_timeout);
     case absl::StatusCode::kUnimplemented:
       return !plan.known_method;
     case absl::StatusCode::kResourceExhausted:
