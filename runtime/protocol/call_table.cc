@@ -27,7 +27,7 @@ void CallTable::Recycle(Call& call) {
   ++call.id.generation;
   if (call.out.bytes != nullptr) call.out.bytes = nullptr;
   if (call.unwritten != nullptr) call.unwritten = nullptr;
-  if (call.fragments.capacity() > kKeptBytes) call.fragments = std::string();
+  if (call.fragments.capacity() > kKeptBytes) std::string().swap(call.fragments);
   call.fragments.clear();
   free_.push_back(call.id.slot);
 }

@@ -47,6 +47,16 @@ struct OpenCall {
   CallId client, server;
 };
 
+TEST(CallTableTest, WhatIsUsedAgainKeepsLittleMemory) {
+  CallTable table;
+  Call& call = table.New();
+  call.fragments.assign(100000, 'f');
+  table.Release(call);
+  table.Recycle(call);
+  EXPECT_EQ(&table.New(), &call);
+  EXPECT_LE(call.fragments.capacity(), 256u);
+}
+
 // ---- ends
 
 TEST(CallsTest, CancelTellsTheHandlerAndFreesTheStreamAtOnce) {
