@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "transports/stream/errno_status.h"
 
 namespace anywire {
 namespace {
@@ -86,7 +86,8 @@ void Dialer::StartNext() {
     }
   }
   if (!done_ && attempts_.empty()) {
-    Finish(absl::UnavailableError(absl::StrCat("cannot connect to ", what_, failures_)));
+    Finish(absl::Status(failure_.value_or(absl::StatusCode::kUnavailable),
+                        absl::StrCat("cannot connect to ", what_, failures_)));
   }
 }
 
@@ -141,10 +142,14 @@ void Dialer::OnResult(std::list<Attempt>::iterator attempt) {
 }
 
 void Dialer::Failed(const SocketAddress& address, int error) {
+  const absl::Status failure = ErrnoStatus(error, address.ToString());
+  const bool local = failure.code() == absl::StatusCode::kPermissionDenied ||
+                     failure.code() == absl::StatusCode::kResourceExhausted;
+  const absl::StatusCode code = local ? failure.code() : absl::StatusCode::kUnavailable;
+  failure_ = failure_.value_or(code) == code ? code : absl::StatusCode::kUnavailable;
   constexpr size_t kLongestText = 500;
   if (failures_.size() > kLongestText) return;
-  absl::StrAppend(&failures_, failures_.empty() ? ": " : "; ", address.ToString(), ": ",
-                  strerrordesc_np(error));
+  absl::StrAppend(&failures_, failures_.empty() ? ": " : "; ", failure.message());
 }
 
 void Dialer::Finish(Result result) {

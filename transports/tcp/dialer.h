@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <list>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,8 @@ class Dialer final : private EventLoop::Alarm {
 
   using Result = absl::StatusOr<UniqueFd>;
 
-  // The socket is connected and non-blocking. `what` is the target's name in errors. Dropping the
+  // The socket is connected and non-blocking. `what` is the target's name in errors: UNAVAILABLE,
+  // or PERMISSION_DENIED or RESOURCE_EXHAUSTED when that is what failed every attempt. Dropping the
   // promise abandons all attempts.
   static kj::Promise<Result> Dial(EventLoop& loop, std::vector<SocketAddress> addresses,
                                   std::string what, Prepare prepare);
@@ -54,6 +56,7 @@ class Dialer final : private EventLoop::Alarm {
   size_t next_ = 0;
   std::list<Attempt> attempts_;
   std::string failures_;
+  std::optional<absl::StatusCode> failure_;  // of all; UNAVAILABLE when they differ
   bool done_ = false;
 };
 

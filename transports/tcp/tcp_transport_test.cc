@@ -1,7 +1,9 @@
 #include "transports/tcp/tcp_transport.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <atomic>
@@ -107,9 +109,11 @@ class LoopTest : public ::testing::Test {
     loop_.RunAndWait([&promise] { promise = nullptr; });
     return in_time ? std::move(result) : absl::DeadlineExceededError("no end");
   }
-  absl::StatusOr<UniqueFd> Dial(const std::vector<SocketAddress>& addresses) {
-    return Await<UniqueFd>([this, &addresses] {
-      return Dialer::Dial(loop_, addresses, "tcp://test", [](int, const SocketAddress&) {});
+  absl::StatusOr<UniqueFd> Dial(
+      const std::vector<SocketAddress>& addresses,
+      const Dialer::Prepare& prepare = [](int, const SocketAddress&) {}) {
+    return Await<UniqueFd>([this, &addresses, &prepare] {
+      return Dialer::Dial(loop_, addresses, "tcp://test", prepare);
     });
   }
   absl::StatusOr<std::unique_ptr<Connection>> Connect(TcpTransport& transport,
@@ -179,6 +183,37 @@ TEST_F(DialTest, FailureOfAllNamesThemAll) {
       std::string(fd.status().message()),
       AllOf(HasSubstr("tcp://test"), HasSubstr(a.address.ToString() + ": Connection refused"),
             HasSubstr(b.address.ToString())));
+}
+
+TEST_F(DialTest, UsedUpDescriptorsAreResourceExhausted) {
+  RawListener open(5);
+  rlimit before;
+  ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &before));
+  const rlimit none = {0, before.rlim_max};
+  ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+  absl::StatusOr<UniqueFd> fd = Dial({open.address, open.address});
+  ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &before));
+  EXPECT_EQ(absl::StatusCode::kResourceExhausted, fd.status().code());
+  EXPECT_THAT(std::string(fd.status().message()), HasSubstr("Too many open files"));
+}
+
+// As by a firewall: a datagram socket in the socket's place may not connect to everybody.
+TEST_F(DialTest, WhatMayNotBeDoneIsPermissionDeniedIfItIsAllThatFailed) {
+  const auto forbid = [](int fd, const SocketAddress&) {
+    const UniqueFd datagrams(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(fd, dup3(datagrams.get(), fd, O_CLOEXEC));
+  };
+  const SocketAddress everybody = Address("255.255.255.255", 1);
+  EXPECT_EQ(absl::StatusCode::kPermissionDenied,
+            Dial({everybody, everybody}, forbid).status().code());
+  RawListener closed(-1);
+  const auto forbid_everybody = [&forbid, &everybody](int fd, const SocketAddress& peer) {
+    if (peer == everybody) forbid(fd, peer);
+  };
+  EXPECT_EQ(absl::StatusCode::kUnavailable,
+            Dial({everybody, closed.address}, forbid_everybody).status().code());
+  EXPECT_EQ(absl::StatusCode::kUnavailable,
+            Dial({closed.address, everybody}, forbid_everybody).status().code());
 }
 
 TEST_F(DialTest, DroppedDialLeavesNothingBehind) {
