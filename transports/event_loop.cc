@@ -418,15 +418,27 @@ EventLoop* EventLoop::Current() { return current_loop; }
 
 void EventLoop::Post(absl::AnyInvocable<void()> function) { impl_->Post(std::move(function)); }
 
-void EventLoop::RunAndWait(absl::AnyInvocable<void()> function) {
+bool EventLoop::RunAndWait(absl::AnyInvocable<void()> function) {
   if (IsCurrent()) Die("RunAndWait", "a loop cannot wait for itself");
+  // Notifies with its end, whether it ran or not.
+  struct Errand {
+    ~Errand() {
+      function = nullptr;
+      done.Notify();
+    }
+    absl::AnyInvocable<void()> function;
+    absl::Notification& done;
+  };
+  bool ran = false;
   absl::Notification done;
-  impl_->Post([&done, function = std::move(function)]() mutable {
-    function();
-    function = nullptr;
-    done.Notify();
-  });
+  impl_->Post(
+      [&ran, errand = std::unique_ptr<Errand>(new Errand{std::move(function), done})]() mutable {
+        errand->function();
+        ran = true;
+        errand = nullptr;
+      });
   done.WaitForNotification();
+  return ran;
 }
 
 absl::Status EventLoop::AddWatch(int fd, uint32_t events, Watch& watch) {

@@ -43,8 +43,9 @@ class EventLoop {
   // ANY THREAD. Runs `function` on the loop's thread, in order of posting. The function must not
   // throw.
   void Post(absl::AnyInvocable<void()> function);
-  // Posts and waits until it has run. Not on the loop's own thread.
-  void RunAndWait(absl::AnyInvocable<void()> function);
+  // Posts and waits until it has run and is gone. False: the loop stopped first, and it was
+  // destroyed unrun. Not on the loop's own thread.
+  bool RunAndWait(absl::AnyInvocable<void()> function);
 
   // A watched descriptor. Embed it in the object that owns the descriptor.
   class Watch {

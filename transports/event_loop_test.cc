@@ -114,13 +114,14 @@ TEST(EventLoopTest, PostFromTheLoopItselfRunsLater) {
   EXPECT_THAT(order, ElementsAre(1, 2));
 }
 
+struct OnDestruction {
+  explicit OnDestruction(std::function<void()> function) : function(std::move(function)) {}
+  ~OnDestruction() { function(); }
+  std::function<void()> function;
+};
+
 // What is posted after the loop was told to stop is destroyed, unrun, on the loop's thread.
 TEST(EventLoopTest, UnrunFunctionsAreDestroyedOnTheLoop) {
-  struct OnDestruction {
-    explicit OnDestruction(std::function<void()> function) : function(std::move(function)) {}
-    ~OnDestruction() { function(); }
-    std::function<void()> function;
-  };
   bool ran = false, destroyed_on_loop = false;
   auto loop = std::make_unique<EventLoop>("end");
   EventLoop* raw = loop.get();
@@ -136,6 +137,35 @@ TEST(EventLoopTest, UnrunFunctionsAreDestroyedOnTheLoop) {
   loop.reset();
   EXPECT_FALSE(ran);
   EXPECT_TRUE(destroyed_on_loop);
+}
+
+// Whoever waits for a function that the loop does not come to any more waits until it is destroyed.
+TEST(EventLoopTest, RunAndWaitReturnsWhenTheLoopStopsFirst) {
+  absl::Notification stopping;
+  bool ran = false, result = true, gone_on_return = false;
+  auto loop = std::make_unique<EventLoop>("end");
+  EventLoop* raw = loop.get();
+  EXPECT_TRUE(loop->RunAndWait([] {}));
+  loop->RunAndWait([raw, &stopping] {
+    auto last = kj::heap<OnDestruction>([&stopping] { stopping.Notify(); });
+    raw->Detach(kj::Promise<void>(kj::NEVER_DONE).attach(kj::mv(last)), "never");
+  });
+  // The alarm holds the loop until the function goes that owns it.
+  auto alarm = std::make_unique<FunctionAlarm>(*loop, [](Instant) {});
+  std::thread waiter(
+      [raw, &stopping, &ran, &result, &gone_on_return, alarm = std::move(alarm)]() mutable {
+        ASSERT_TRUE(Wait(stopping));
+        bool gone = false;
+        auto witness = std::make_unique<OnDestruction>([&gone] { gone = true; });
+        result = raw->RunAndWait(
+            [&ran, alarm = std::move(alarm), witness = std::move(witness)] { ran = true; });
+        gone_on_return = gone;
+      });
+  loop.reset();
+  waiter.join();
+  EXPECT_FALSE(ran);
+  EXPECT_FALSE(result);
+  EXPECT_TRUE(gone_on_return);
 }
 
 TEST(EventLoopTest, WatchIsLevelTriggeredUntilTurnedOff) {
