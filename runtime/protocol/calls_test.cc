@@ -47,6 +47,15 @@ struct OpenCall {
   CallId client, server;
 };
 
+TEST(RoleDeathTest, CommandsOfTheOtherRoleAbort) {
+  MachinePair pair;
+  EXPECT_DEATH(pair.server.Open({}, pair.now, &pair.queued).IgnoreError(), "Open is not for this");
+  EXPECT_DEATH(pair.server.HalfClose({}), "HalfClose is not for this");
+  EXPECT_DEATH(pair.client.Finish({}, absl::OkStatus(), nullptr, nullptr), "Finish is not for");
+  EXPECT_DEATH(pair.client.SendInitialMetadata({}, {}).IgnoreError(), "Metadata is not for this");
+  EXPECT_DEATH(pair.client.Drain(), "Drain is not for this");
+}
+
 TEST(CallTableTest, WhatIsUsedAgainKeepsLittleMemory) {
   CallTable table;
   Call& call = table.New();

@@ -8,10 +8,11 @@
 // (runtime/wire/PROTOCOL.md). Another protocol (gRPC over HTTP/2) is another implementation, so
 // nothing here speaks of frames' contents.
 //
-// One machine serves one end of one connection, as the client or as the server. It is not
-// synchronised: its owner calls one function at a time. It never calls up, except CallFactory and
-// Payload::write where noted; what happens to calls comes back as events, in the order in which it
-// happened, which the owner hands on after it has left its lock.
+// One machine serves one end of one connection, as the client or as the server; a command of the
+// other role is a mistake and aborts. It is not synchronised: its owner calls one function at a
+// time. It never calls up, except CallFactory and Payload::write where noted; what happens to calls
+// comes back as events, in the order in which it happened, which the owner hands on after it has
+// left its lock.
 //
 // A call, seen from above, is a small state machine of its own:
 //

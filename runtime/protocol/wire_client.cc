@@ -254,12 +254,6 @@ void WireClient::Release(CallId id, Events& events) {
   }
 }
 
-absl::Status WireClient::SendInitialMetadata(CallId, const Metadata&) {
-  return absl::FailedPreconditionError("a client sends its metadata when it opens the call");
-}
-void WireClient::Finish(CallId, const absl::Status&, const Metadata*, const Payload*) {}
-void WireClient::Drain() {}
-
 // ---- ends
 // -----------------------------------------------------------------------------------------------------------
 

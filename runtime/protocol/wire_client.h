@@ -23,12 +23,6 @@ class WireClient final : public WireMachine {
   absl::Status OnFrames(absl::Span<const ReceivedFrame> frames, Instant now,
                         Events& events) override;
 
-  // The server's commands; they do nothing here.
-  absl::Status SendInitialMetadata(CallId id, const Metadata& metadata) override;
-  void Finish(CallId id, const absl::Status& status, const Metadata* trailing,
-              const Payload* message) override;
-  void Drain() override;
-
  private:
   friend class WireMachine;
 
@@ -36,7 +30,7 @@ class WireClient final : public WireMachine {
   bool WriteOpenNow(Call& call, const OpenRequest& request, absl::string_view metadata,
                     Instant now);
   bool WriteOpen(Call& call, Instant now, Events& events) override;
-  // Sets the fields that name the method; `fits` says whether the OPEN goes in one frame.
+  // Sets the fields that name the method.
   void NameMethod(Call& call, uint32_t index, absl::string_view name, wire::OpenFrame* open);
   void OnOpenWritten(Call& call, const wire::OpenFrame& open);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +23,11 @@ constexpr size_t kFragmentsOfConnection = 1 << 20;
 size_t MaxQueuedBytes(const Limits& limits) {
   constexpr size_t kMost = size_t{1} << 48;  // no message is larger
   return std::max(limits.max_queued_bytes, 2 * std::min(limits.max_send_message_size, kMost));
+}
+
+[[noreturn]] void WrongRole(const char* function) {
+  std::fprintf(stderr, "anywire: %s is not for this end of a connection\n", function);
+  std::abort();
 }
 
 }  // namespace
@@ -70,6 +77,20 @@ SendResult WireMachine::Send(CallId id, const Payload& message) {
 void WireMachine::Consumed(CallId id, size_t bytes) {
   if (Call* const call = calls_.Find(id)) received_.OnConsumed(*call, bytes);
 }
+
+// ---- the other role's
+
+absl::StatusOr<CallId> WireMachine::Open(const OpenRequest&, Instant, bool*) { WrongRole("Open"); }
+void WireMachine::HalfClose(CallId) { WrongRole("HalfClose"); }
+absl::Status WireMachine::SendInitialMetadata(CallId, const Metadata&) {
+  WrongRole("SendInitialMetadata");
+}
+void WireMachine::Finish(CallId, const absl::Status&, const Metadata*, const Payload*) {
+  WrongRole("Finish");
+}
+void WireMachine::Drain() { WrongRole("Drain"); }
+bool WireMachine::WriteOpen(Call&, Instant, Events&) { WrongRole("WriteOpen"); }
+void WireMachine::OnStreamFree(uint32_t) { WrongRole("OnStreamFree"); }
 
 // ---- input
 // ----------------------------------------------------------------------------------------------------------

@@ -33,6 +33,14 @@ class WireMachine : public Protocol {
   WireMachine& operator=(const WireMachine&) = delete;
   ~WireMachine() override;
 
+  // Each role overrides its own commands; those of the other are mistakes and abort.
+  absl::StatusOr<CallId> Open(const OpenRequest& request, Instant now, bool* queued) override;
+  void HalfClose(CallId id) override;
+  absl::Status SendInitialMetadata(CallId id, const Metadata& metadata) override;
+  void Finish(CallId id, const absl::Status& status, const Metadata* trailing,
+              const Payload* message) override;
+  void Drain() override;
+
   SendResult Send(CallId id, const Payload& message) final;
   void Consumed(CallId id, size_t bytes) final;
   absl::Status OnTime(Instant now, Events& events) final;
@@ -71,12 +79,12 @@ class WireMachine : public Protocol {
   virtual void OnDeadline(Call& call, Events& events) = 0;
   // Says that the call ends with the connection.
   virtual void EndWithConnection(Call& call, const absl::Status& why, Events& events) = 0;
-  // Client: writes the OPEN of a call that waited. False: the sink has no room.
-  virtual bool WriteOpen(Call& call, Instant now, Events& events) = 0;
   // A hello or a drain has come.
-  virtual void OnNews(const ConnectionControl::News& news, Events& events) = 0;
-  // A stream is free; `call` had it.
-  virtual void OnStreamFree(uint32_t stream) = 0;
+  virtual void OnNews(const ConnectionControl::News&, Events&) {}
+  // Client alone: writes the OPEN of a call that waited. False: the sink has no room.
+  virtual bool WriteOpen(Call& call, Instant now, Events& events);
+  // Client alone: a stream is free.
+  virtual void OnStreamFree(uint32_t stream);
 
   // ---- writing (frame_writer.cc) ----
   // Room for a call's frame, unless something must go before it.

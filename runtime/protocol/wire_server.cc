@@ -150,11 +150,6 @@ void WireServer::Release(CallId id, Events& events) {
   }
 }
 
-absl::StatusOr<CallId> WireServer::Open(const OpenRequest&, Instant, bool* queued) {
-  *queued = false;
-  return absl::FailedPreconditionError("a server opens no calls");
-}
-void WireServer::HalfClose(CallId) {}
 void WireServer::Cancel(CallId id, absl::Status status, Events& events) {
   Call* const call = calls_.Find(id);
   if (call == nullptr || call->over) return;
@@ -229,10 +224,6 @@ void WireServer::OnReceiveEnded(Call& call) {
   received_.OnEnded(call);
   if (call.send_ended) FreeStream(call);
 }
-
-bool WireServer::WriteOpen(Call&, Instant, Events&) { return true; }
-void WireServer::OnNews(const ConnectionControl::News&, Events&) {}
-void WireServer::OnStreamFree(uint32_t) {}
 
 // ---- frames
 // ---------------------------------------------------------------------------------------------------------

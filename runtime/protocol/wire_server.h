@@ -24,10 +24,7 @@ class WireServer final : public WireMachine {
   absl::Status OnFrames(absl::Span<const ReceivedFrame> frames, Instant now,
                         Events& events) override;
 
-  // The client's commands; they do nothing here, but for Cancel, which ends the call early with
-  // that status.
-  absl::StatusOr<CallId> Open(const OpenRequest& request, Instant now, bool* queued) override;
-  void HalfClose(CallId id) override;
+  // Ends the call early with that status.
   void Cancel(CallId id, absl::Status status, Events& events) override;
 
  private:
@@ -57,9 +54,6 @@ class WireServer final : public WireMachine {
 
   void OnDeadline(Call& call, Events& events) override;
   void EndWithConnection(Call& call, const absl::Status& why, Events& events) override;
-  bool WriteOpen(Call& call, Instant now, Events& events) override;
-  void OnNews(const ConnectionControl::News& news, Events& events) override;
-  void OnStreamFree(uint32_t stream) override;
 
   CallFactory& factory_;
   ServerMethods methods_;
