@@ -34,8 +34,7 @@ struct OutgoingMessage {
   size_t size = 0;
   size_t sent = 0;
   bool present = false;
-  bool started =
-      false;  // its share of the windows has been taken, and its first frame may go or has gone
+  bool started = false;    // its share of the windows has been taken: it goes, or has begun to
   bool announced = false;  // its first frame has gone
   bool granted = false;    // the receiver has room for the part beyond its share
 };
@@ -89,12 +88,10 @@ struct CallState {
   // Sending.
   bool opened = false;      // client: OPEN is written. Server: OPEN has come in full
   bool send_ended = false;  // our last frame is written
-  bool end_wanted =
-      false;  // client: half-close. Server: Finish; a plain OK unless `unwritten` has a FINISH
+  bool end_wanted = false;  // client: half-close. Server: Finish, OK unless `unwritten` has one
   bool metadata_wanted = false;  // server: `unwritten` has initial metadata
   bool metadata_sent = false;    // server: initial metadata has been given or can be given no more
-  bool fragmenting =
-      false;  // `unwritten->fragmented` is on its way; nothing of the call may overtake it
+  bool fragmenting = false;      // `unwritten->fragmented` is on its way: nothing may overtake it
   bool grant_wanted = false;
   bool credit_wanted = false;
   uint8_t reset_wanted = 0;  // client: the status code, or 0

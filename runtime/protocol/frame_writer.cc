@@ -11,7 +11,6 @@
 namespace anywire::protocol {
 
 // ---- turns
-// ----------------------------------------------------------------------------------------------------------
 
 bool WireMachine::wants_pump() const {
   return control_.pending() || !ready_.empty() || !control_calls_.empty() ||
@@ -84,7 +83,6 @@ bool WireMachine::BeginMessage(Call& call) {
 }
 
 // ---- one call
-// -------------------------------------------------------------------------------------------------------
 
 WireMachine::Wrote WireMachine::WriteNext(Call& call, Instant now, Events& events) {
   if (call.fragmenting) return WriteFragment(call);
@@ -206,7 +204,6 @@ bool WireMachine::WriteCallControl(Call& call) {
 }
 
 // ---- frames larger than the transport's
-// -----------------------------------------------------------------------------
 
 bool WireMachine::WriteHead(Call& call, absl::string_view head) {
   if (head.size() <= max_frame_size_) {
@@ -252,7 +249,6 @@ void WireMachine::OnHeadWritten(Call& call, uint8_t first) {
 }
 
 // ---- ends
-// -----------------------------------------------------------------------------------------------------------
 
 absl::Status WireMachine::QueueIsFull(size_t size) const {
   return absl::ResourceExhaustedError(

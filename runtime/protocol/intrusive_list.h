@@ -28,7 +28,6 @@ class IntrusiveList {
   size_t size() const { return size_; }
   T* front() const { return head_; }
   static bool Contains(const T& member) { return (member.*link).linked; }
-  static T* Next(const T& member) { return (member.*link).next; }
 
   void PushBack(T& member) {
     assert(!Contains(member));

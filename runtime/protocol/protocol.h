@@ -1,8 +1,8 @@
 // The protocol machine: many calls on one connection, without I/O, clock or threads.
 //
-//   commands (open, send, finish, cancel ...)  ─┐                ┌─> frames, written into a
-//   FrameSink received frames, the time                  ─┴─> Protocol  ───┴─> events, appended to
-//   a list; the next wake-up
+//   commands (open, send, ...) ──┐              ┌──> frames, written into a FrameSink
+//   received frames ─────────────┼──> Protocol ─┼──> events, appended to a list
+//   the time ────────────────────┘              └──> the next wake-up
 //
 // `Protocol` is what the runtime sees of any call protocol; `wire_protocol.h` makes ours
 // (runtime/wire/PROTOCOL.md). Another protocol (gRPC over HTTP/2) is another implementation, so
@@ -16,8 +16,9 @@
 //
 // A call, seen from above, is a small state machine of its own:
 //
-//   client: Open ─> [Send]* ─> HalfClose        events: InitialMetadata? Message* Finished
-//   server: event Incoming ─> Message* HalfClose    commands: SendInitialMetadata? Send* Finish
+//   client   commands: Open Send* HalfClose       server   events: Incoming Message* HalfClose
+//            events: InitialMetadata? Message*             commands: SendInitialMetadata? Send*
+//                    Finished                                        Finish
 //
 // Each call ends with exactly one Finished event on the client. On the server Finished comes only
 // when the call is over before its handler finished it (cancelled, deadline, connection lost);
@@ -55,8 +56,8 @@ struct CallId {
 // What one end accepts. A breach by the peer of a limit that belongs to one call ends that call
 // with the status named; a breach of a connection's rule ends the connection.
 struct Limits {
-  size_t max_receive_message_size =
-      4 << 20;  // bytes; RESOURCE_EXHAUSTED, from the announced size, before memory is spent
+  // Bytes; RESOURCE_EXHAUSTED, from the announced size, before memory is spent.
+  size_t max_receive_message_size = 4 << 20;
   size_t max_send_message_size = 64 << 20;  // bytes; RESOURCE_EXHAUSTED, not sent
   size_t max_metadata_size = 16 << 10;      // Metadata::ByteSize of one block; RESOURCE_EXHAUSTED
   size_t max_metadata_entries = 100;        // RESOURCE_EXHAUSTED
@@ -65,8 +66,8 @@ struct Limits {
   // cancelled calls again may be unfinished; past that, and for a client that opens too many,
   // RESOURCE_EXHAUSTED, not processed. At most 65,535.
   uint32_t max_concurrent_calls = 1024;
-  size_t max_waiting_calls =
-      65536;  // client: opened and waiting for a place; RESOURCE_EXHAUSTED, not sent
+  // Client: opened and waiting for a place; RESOURCE_EXHAUSTED, not sent.
+  size_t max_waiting_calls = 65536;
   // Message bytes of one call that wait for its reader; a message also counts 64 bytes for itself.
   // At least 16 KiB.
   size_t call_window = 256 << 10;
@@ -79,15 +80,15 @@ struct Limits {
   // sent. Raised to twice max_send_message_size, so that one message leaves room for others. Above
   // it RESOURCE_EXHAUSTED: a call is not opened, a reply becomes a failure, Send is refused.
   size_t max_queued_bytes = 128 << 20;
-  size_t max_methods =
-      4096;  // names the server remembers for a connection; further are sent in full
+  // Names the server remembers for a connection; further ones are sent in full.
+  size_t max_methods = 4096;
   // To the peer's hello; UNAVAILABLE. Server: also from the first fragment of a call's beginning to
   // the last; UNAVAILABLE, not processed.
   std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(5);
-  std::chrono::nanoseconds keepalive_time =
-      std::chrono::seconds(20);  // silence, with calls open, before a ping
-  std::chrono::nanoseconds keepalive_timeout =
-      std::chrono::seconds(10);  // from ping to giving up: UNAVAILABLE
+  // Silence, with calls open, before a ping.
+  std::chrono::nanoseconds keepalive_time = std::chrono::seconds(20);
+  // From the ping to giving up: UNAVAILABLE.
+  std::chrono::nanoseconds keepalive_timeout = std::chrono::seconds(10);
 };
 
 // A message to send. `write` fills exactly `size` bytes and is called at most once, before the
@@ -117,13 +118,13 @@ struct Final {
 // bits.
 struct Event {
   enum Bits : uint8_t {
-    kIncoming = 1,         // server: a new call; `rest` has its metadata, `deadline` its deadline
-    kInitialMetadata = 2,  // client: in `rest`
+    kIncoming = 1,         // server: a new call, with `metadata` and `deadline`
+    kInitialMetadata = 2,  // client: in `metadata`
     kMessage = 4,          // `message`
     kHalfClose = 8,        // server: the client sends no more messages
     kWritable = 16,        // the message of a Send that returned kQueued has left; Send again
-    kFinished = 32,  // client: the one end. server: over early. `final`; null means OK without
-                     // trailers (client)
+    // Client: the one end. Server: over early. In `final`; null (client) means OK, no trailers.
+    kFinished = 32,
   };
   uint8_t bits = 0;
   CallId call;
@@ -155,12 +156,15 @@ struct MethodName {
 };
 
 enum class SendResult {
-  kSent,    // the whole message has been written to the sink; Send again at will
-  kQueued,  // the machine holds it; kWritable follows; Send before that is a mistake of the caller
-            // (kOver)
-  kOver,    // the call takes no more messages: finished, half-closed, cancelled or unknown
-  kTooLarge,  // above max_send_message_size, or above max_queued_bytes with what waits already:
-              // nothing happened. Its caller ends the call, with RESOURCE_EXHAUSTED
+  // The whole message has been written to the sink; Send again at will.
+  kSent,
+  // The machine holds it; kWritable follows. Send before that is a mistake of the caller (kOver).
+  kQueued,
+  // The call takes no more messages: finished, half-closed, cancelled or unknown.
+  kOver,
+  // Above max_send_message_size, or above max_queued_bytes with what waits already: nothing
+  // happened. Its caller ends the call, with RESOURCE_EXHAUSTED.
+  kTooLarge,
 };
 
 class Protocol {
@@ -170,15 +174,13 @@ class Protocol {
   using Events = std::vector<Event>;
 
   // ---- client commands
-  // ------------------------------------------------------------------------------------------
   struct OpenRequest {
     void* tag = nullptr;
     MethodName method;
     Instant deadline = Instant::max();
     const Metadata* metadata = nullptr;  // null: none; copied
-    const Payload* message =
-        nullptr;              // the first message, if it is known; a unary call is one frame
-    bool half_close = false;  // no more messages follow
+    const Payload* message = nullptr;    // the first, if it is known; a unary call is one frame
+    bool half_close = false;             // no more messages follow
     // The Finished event releases the call: it is the last with its tag, and Release is not due.
     bool release_at_end = false;
   };
@@ -188,15 +190,11 @@ class Protocol {
   // keeps it and kWritable will follow.
   virtual absl::StatusOr<CallId> Open(const OpenRequest& request, Instant now, bool* queued) = 0;
   virtual void HalfClose(CallId call) = 0;
-  // Ends the call now, with the status as its Finished event (if it had none yet); the peer is
-  // told.
-  virtual void Cancel(CallId call, absl::Status status, Events& events) = 0;
 
   // ---- server commands
-  // ------------------------------------------------------------------------------------------ At
-  // most once and before the first Send; the metadata is written together with the first message or
-  // the finish if that follows at once. INVALID_ARGUMENT or RESOURCE_EXHAUSTED leave the call as it
-  // was.
+  // At most once and before the first Send; the metadata is written together with the first message
+  // or the finish if that follows at once. INVALID_ARGUMENT or RESOURCE_EXHAUSTED leave the call as
+  // it was.
   virtual absl::Status SendInitialMetadata(CallId call, const Metadata& metadata) = 0;
   // Ends the call, after the messages sent before (a queued one too); what has not left by the
   // call's deadline is dropped, and the call DEADLINE_EXCEEDED. With `message` (a last
@@ -212,8 +210,10 @@ class Protocol {
   virtual void Drain() = 0;
 
   // ---- both
-  // -----------------------------------------------------------------------------------------------------
   virtual SendResult Send(CallId call, const Payload& message) = 0;
+  // Ends the call now, with the status as its Finished event (if it had none yet); the peer is
+  // told.
+  virtual void Cancel(CallId call, absl::Status status, Events& events) = 0;
   // The reader has taken one message, of `bytes` bytes: its memory may be filled again. Once for
   // each message delivered (an empty one too, since each counts 64 bytes beside its own), in their
   // order; not needed, and without effect, for the message delivered together with the end of its
@@ -225,7 +225,6 @@ class Protocol {
   virtual void Release(CallId call, Events& events) = 0;
 
   // ---- the connection
-  // -------------------------------------------------------------------------------------------
   // Frames in the order received. An error is the end of the connection: the peer's breach of the
   // protocol (DATA_LOSS), its goodbye (UNAVAILABLE), a version or feature that does not match
   // (FAILED_PRECONDITION). The calls have been ended in `events`; write what Pump still gives (a

@@ -45,8 +45,7 @@ class ReceiveWindows {
     kMore,      // of the message is to come
     kComplete,  // `message` is it
     kDropped,   // was complete, and nobody wanted it
-    kTooLarge,  // is above max_receive_message_size; it has been dropped, though more of it may
-                // come
+    kTooLarge,  // is above max_receive_message_size: dropped, though more of it may come
   };
   // Returns what rule the peer broke, or null.
   const char* OnPiece(Call& call, const Piece& piece, ReceivedMessage* message, Outcome* outcome);

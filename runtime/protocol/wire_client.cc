@@ -38,7 +38,6 @@ WireClient::WireClient(FrameSink& sink, size_t max_frame_size, const Limits& lim
       max_streams_(wire::kAssumedConcurrentCalls) {}
 
 // ---- opening
-// --------------------------------------------------------------------------------------------------------
 
 absl::Status WireClient::CheckOpen(const OpenRequest& request, Instant now) const {
   if (ended()) return absl::UnavailableError("the connection has ended");
@@ -225,7 +224,6 @@ void WireClient::StartWaiting() {
 }
 
 // ---- other commands
-// -------------------------------------------------------------------------------------------------
 
 void WireClient::HalfClose(CallId id) {
   Call* const call = calls_.Find(id);
@@ -255,7 +253,6 @@ void WireClient::Release(CallId id, Events& events) {
 }
 
 // ---- ends
-// -----------------------------------------------------------------------------------------------------------
 
 Event& WireClient::EndCall(Call& call, Events& events) {
   call.over = true;
@@ -344,7 +341,6 @@ void WireClient::OnNews(const ConnectionControl::News& news, Events& events) {
 }
 
 // ---- frames
-// ---------------------------------------------------------------------------------------------------------
 
 absl::Status WireClient::OnFrames(absl::Span<const ReceivedFrame> frames, Instant now,
                                   Events& events) {

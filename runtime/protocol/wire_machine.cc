@@ -58,7 +58,6 @@ WireMachine::WireMachine(bool is_client, FrameSink& sink, size_t max_frame_size,
 WireMachine::~WireMachine() = default;
 
 // ---- commands
-// -------------------------------------------------------------------------------------------------------
 
 SendResult WireMachine::Send(CallId id, const Payload& message) {
   Call* const call = calls_.Find(id);
@@ -93,7 +92,6 @@ bool WireMachine::WriteOpen(Call&, Instant, Events&) { WrongRole("WriteOpen"); }
 void WireMachine::OnStreamFree(uint32_t) { WrongRole("OnStreamFree"); }
 
 // ---- input
-// ----------------------------------------------------------------------------------------------------------
 
 absl::Status WireMachine::OnControlFrame(absl::Span<const uint8_t> bytes, Instant now,
                                          Events& events) {
@@ -187,7 +185,6 @@ const char* WireMachine::OnGrant(Call& call, wire::Bytes bytes) {
 }
 
 // ---- time and the end
-// -----------------------------------------------------------------------------------------------
 
 absl::Status WireMachine::OnTime(Instant now, Events& events) { return RunTimers(now, events); }
 

@@ -74,7 +74,7 @@ class WireMachine : public Protocol {
   absl::Status ReadFrames(Machine& machine, absl::Span<const ReceivedFrame> frames, Instant now,
                           Events& events);
 
-  // ---- what the two do differently ----
+  // ---- what the two do differently
   // The deadline of a call has passed.
   virtual void OnDeadline(Call& call, Events& events) = 0;
   // Says that the call ends with the connection.
@@ -86,7 +86,7 @@ class WireMachine : public Protocol {
   // Client alone: a stream is free.
   virtual void OnStreamFree(uint32_t stream);
 
-  // ---- writing (frame_writer.cc) ----
+  // ---- writing (frame_writer.cc)
   // Room for a call's frame, unless something must go before it.
   absl::Span<uint8_t> NewFrame(uint32_t stream, size_t size) {
     if (control_.pending()) return {};
@@ -125,7 +125,7 @@ class WireMachine : public Protocol {
   // Our last frame of the call is written.
   void OnSendEnded(Call& call);
 
-  // ---- both ----
+  // ---- both
   void FreeStream(Call& call);
   void RecycleIfDone(Call& call);
   // One more frame in pieces. Null, or the rule broken; when it is whole, `*frame` has it.

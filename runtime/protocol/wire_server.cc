@@ -42,7 +42,6 @@ WireServer::WireServer(FrameSink& sink, size_t max_frame_size, const Limits& lim
       max_calls_(MaxCalls(limits)) {}
 
 // ---- commands
-// -------------------------------------------------------------------------------------------------------
 
 absl::Status WireServer::SendInitialMetadata(CallId id, const Metadata& metadata) {
   Call* const call = calls_.Find(id);
@@ -157,7 +156,6 @@ void WireServer::Cancel(CallId id, absl::Status status, Events& events) {
 }
 
 // ---- ends
-// -----------------------------------------------------------------------------------------------------------
 
 void WireServer::StopRunning(Call& call) {
   if (!call.running) return;
@@ -226,7 +224,6 @@ void WireServer::OnReceiveEnded(Call& call) {
 }
 
 // ---- frames
-// ---------------------------------------------------------------------------------------------------------
 
 absl::Status WireServer::OnFrames(absl::Span<const ReceivedFrame> frames, Instant now,
                                   Events& events) {

@@ -21,7 +21,6 @@ namespace anywire::wire {
 using Bytes = absl::Span<const uint8_t>;
 
 // ---- OPEN
-// -----------------------------------------------------------------------------------------------------------
 
 struct OpenFrame {
   uint8_t flags = 0;  // kLiteral ... kEnd
@@ -56,7 +55,6 @@ inline uint8_t* WriteOpenHead(const OpenFrame& frame, uint8_t* to) {
 const char* ReadOpen(Bytes bytes, OpenFrame* frame);
 
 // ---- DATA
-// -----------------------------------------------------------------------------------------------------------
 
 struct DataFrame {
   uint8_t flags = 0;           // kMetadata ... kEnd
@@ -83,7 +81,6 @@ inline uint8_t* WriteDataHead(const DataFrame& frame, bool first_piece, uint8_t*
 const char* ReadData(Bytes bytes, bool first_piece, DataFrame* frame);
 
 // ---- FINISH
-// ---------------------------------------------------------------------------------------------------------
 
 struct FinishFrame {
   uint8_t flags = 0;    // kNotProcessed ... kText
@@ -103,7 +100,6 @@ std::string EncodeFinish(const absl::Status& status, bool not_processed,
 const char* ReadFinish(Bytes bytes, FinishFrame* frame);
 
 // ---- RESET, CREDIT
-// --------------------------------------------------------------------------------------------------
 
 // A kind and one number: RESET's status code, CREDIT's bytes.
 inline size_t NumberFrameSize(uint64_t number) { return 1 + VarintSize(number); }

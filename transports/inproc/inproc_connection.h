@@ -1,9 +1,8 @@
 // A connection inside the process, and with it the reading of transport.h that others copy.
 //
-//   NewFrame        Publish          Transmit        Receive      ReleaseFrames
-//   ──> filling ──────────> published ──────> inbox ──────> held ──────────────> (memory used
-//   again)
-//       sender's            link's lock               receiver's
+//   NewFrame     Publish       Transmit     Receive    ReleaseFrames
+//   ────> filling ───> published ────> inbox ────> held ────> (memory used again)
+//         sender's        under the link's lock    receiver's
 //
 // Delivery is synchronous: when the peer is watching, Transmit calls its OnReadable on the sender's
 // thread; when a thread of the peer waits in Receive, Transmit wakes it. No lock is held around a
