@@ -12,16 +12,11 @@
 namespace anywire::protocol {
 namespace {
 
+using testing::Bytes;
 using testing::FrameLog;
 using ::testing::HasSubstr;
 using testing::MachinePair;
 using testing::SentFrame;
-
-std::string Bytes(std::initializer_list<int> bytes) {
-  std::string text;
-  for (const int byte : bytes) text += static_cast<char>(byte);
-  return text;
-}
 
 const std::string kOpenText =
     Bytes({0xa4, 0}) + Bytes({6}) + "test.M";                 // L, S: a call that goes on

@@ -77,6 +77,12 @@ inline Payload PayloadOf(const std::string& bytes) {
   return payload;
 }
 
+inline std::string Bytes(std::initializer_list<int> bytes) {
+  std::string text;
+  for (const int byte : bytes) text += static_cast<char>(byte);
+  return text;
+}
+
 inline std::string TextOf(const Event& event) {
   return std::string(event.message.bytes.begin(), event.message.bytes.end());
 }
@@ -164,6 +170,34 @@ class MachinePair {
 
  private:
   std::vector<std::unique_ptr<std::string>> names_;
+};
+
+inline const Event* Find(const Protocol::Events& events, uint8_t bits) {
+  for (const Event& event : events) {
+    if ((event.bits & bits) == bits) return &event;
+  }
+  return nullptr;
+}
+
+inline absl::Status FinalOf(const Protocol::Events& events) {
+  const Event* const event = Find(events, Event::kFinished);
+  if (event == nullptr) return absl::InternalError("no end");
+  return event->final != nullptr ? event->final->status : absl::OkStatus();
+}
+
+// Opens a call that is not half-closed and brings it to the handler.
+struct OpenCall {
+  explicit OpenCall(MachinePair& pair, const MachinePair::OpenOptions& options = Streaming()) {
+    client = *pair.Open(options);
+    EXPECT_TRUE(pair.Settle().ok());
+    server = pair.TakeServerEvents().at(0).call;
+  }
+  static MachinePair::OpenOptions Streaming() {
+    MachinePair::OpenOptions options;
+    options.half_close = false;
+    return options;
+  }
+  CallId client, server;
 };
 
 }  // namespace anywire::protocol::testing
