@@ -72,6 +72,7 @@ protocol::Limits ToLimits(const Limits& limits, protocol::Limits otherwise) {
   ANYWIRE_SET(limits, options, max_waiting_calls);
   ANYWIRE_SET(limits, options, call_window);
   ANYWIRE_SET(limits, options, connection_buffer);
+  ANYWIRE_SET(limits, options, max_queued_bytes);
   ANYWIRE_SET(limits, options, max_methods);
   ANYWIRE_SET(limits, options, handshake_timeout);
   ANYWIRE_SET(limits, options, keepalive_time);

@@ -48,6 +48,7 @@ inline TextByName Describe(const protocol::Limits& limits) {
           {"max_waiting_calls", Text(limits.max_waiting_calls)},
           {"call_window", Text(limits.call_window)},
           {"connection_buffer", Text(limits.connection_buffer)},
+          {"max_queued_bytes", Text(limits.max_queued_bytes)},
           {"max_methods", Text(limits.max_methods)},
           {"handshake_timeout", Text(limits.handshake_timeout)},
           {"keepalive_time", Text(limits.keepalive_time)},
