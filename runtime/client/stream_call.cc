@@ -271,7 +271,13 @@ void StreamCall::Send(const protocol::Payload& payload, bool half_close) {
         return result;
       });
   if (result == SendResult::kQueued) return;  // kWritable completes the write
-  // Else it is kSent, or kOver: MakePayload knows the limit, so it is never too large.
+  if (result == SendResult::kQueueFull) {
+    CancelWith(absl::ResourceExhaustedError(
+        absl::StrCat("a message of ", payload.size,
+                     " bytes would wait to be sent beside too many others "
+                     "(limits.max_queued_bytes)")));
+  }
+  // It is never too large: MakePayload knows that limit.
   Operation* written;
   {
     absl::MutexLock lock(&mutex_);

@@ -35,7 +35,8 @@ class StreamFixture : public ::testing::Test {
     TransportRegistry registry;
     EXPECT_OK(registry.Register(std::make_unique<ScriptedTransport>(dials_)));
     absl::StatusOr<config::Config> config = config::ParseConfig(
-        R"(runtime { io_threads: 1 } limits { max_send_message_size: "100KiB" })",
+        R"(runtime { io_threads: 1 }
+           limits { max_send_message_size: "100KiB" max_queued_bytes: "300KiB" })",
         config::Format::kText, "test.textproto");
     EXPECT_OK(config);
     runtime_ = std::make_unique<Runtime>(std::move(registry), *std::move(config));

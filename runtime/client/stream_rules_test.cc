@@ -232,7 +232,9 @@ TEST_F(StreamRulesTest, AWatcherMayCancelItsCallWhileConnecting) {
 
 // ---- what may be sent
 
-constexpr size_t kMaxSend = 100 << 10;  // of the fixture's configuration
+// Of the fixture's configuration.
+constexpr size_t kMaxSend = 100 << 10;
+constexpr size_t kMaxQueued = 300 << 10;
 // Serialised, `size` bytes.
 StringValue TextOfSize(size_t size) { return Text(std::string(size - 4, 'x')); }
 
@@ -278,6 +280,37 @@ TEST_F(StreamRulesTest, TheLargestMessagesAreSent) {
   Stream other = BothWays();
   EXPECT_FALSE(other.Write(TextOfSize(kMaxSend + 1)));
   EXPECT_THAT(other.Finish(), StatusIs(StatusCode::kResourceExhausted));
+}
+
+TEST_F(StreamRulesTest, MessagesThatWaitToBeSentHaveALimit) {
+  const StringValue largest = TextOfSize(kMaxSend);
+  Stream alone = BothWays();
+  const auto script = dials_.Accept(0);
+  ScriptedPeer peer(script);
+  EXPECT_TRUE(alone.Write(Text("1")));
+  peer.ReadMore();
+  script->BlockAfter(0);
+  script->SetRoom(1);
+  // Each fills the queue by a message, of which kMaxQueued / kMaxSend fit.
+  std::vector<std::unique_ptr<ClientStream>> streams;
+  std::vector<std::unique_ptr<NotedOperation>> written;
+  for (size_t i = 0; i <= kMaxQueued / kMaxSend; ++i) {
+    streams.push_back(channel_->StartStream(kBothWays, nullptr, {}));
+    written.push_back(std::make_unique<NotedOperation>());
+    streams.back()->Write(largest, *written.back());
+  }
+  EXPECT_FALSE(written.back()->ok());
+  NotedOperation finished;
+  streams.back()->Finish(finished);
+  EXPECT_TRUE(finished.ok());
+  EXPECT_THAT(streams.back()->status(),
+              StatusIs(StatusCode::kResourceExhausted, HasSubstr("limits.max_queued_bytes")));
+  // The others only wait.
+  for (size_t i = 0; i < kMaxQueued / kMaxSend; ++i) {
+    EXPECT_FALSE(written[i]->done());
+    streams[i]->Cancel();
+    EXPECT_FALSE(written[i]->ok());
+  }
 }
 
 TEST_F(StreamRulesTest, AMessageWithoutItsRequiredFieldsIsNotSent) {

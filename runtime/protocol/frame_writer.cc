@@ -251,9 +251,9 @@ void WireMachine::OnHeadWritten(Call& call, uint8_t first) {
 // ---- ends
 
 absl::Status WireMachine::QueueIsFull(size_t size) const {
-  return absl::ResourceExhaustedError(
-      absl::StrCat("a message of ", size, " bytes would wait to be sent beside ", queued_bytes_,
-                   " that do; at most ", max_queued_bytes_, " may wait on a connection"));
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "a message of ", size, " bytes would wait to be sent beside ", queued_bytes_,
+      " that do; at most ", max_queued_bytes_, " may on a connection (limits.max_queued_bytes)"));
 }
 
 void WireMachine::Store(const Payload& payload, OutgoingMessage& out) {

@@ -167,7 +167,7 @@ TEST(LimitsTest, BytesThatWaitToBeSentByAServer) {
     pair.server.Finish(c.server, absl::OkStatus(), nullptr, &payload);
     EXPECT_EQ(pair.server.account().queued, size <= 500 ? 700 + size : 700);
     EXPECT_EQ(pair.server.Send(d.server, PayloadOf(one)),
-              size == 500 ? SendResult::kTooLarge : SendResult::kQueued);
+              size == 500 ? SendResult::kQueueFull : SendResult::kQueued);
     pair.server_log.room = SIZE_MAX;
     ASSERT_TRUE(pair.Settle().ok());
     const absl::Status status = FinalOf(pair.TakeClientEvents());
@@ -197,7 +197,7 @@ TEST(LimitsTest, BytesThatWaitToBeSentByAClient) {
       EXPECT_EQ(DeliveryOf(last.status()), Delivery::kNotSent);
     }
     EXPECT_TRUE(pair.OpenUnary(none).ok());
-    EXPECT_EQ(pair.client.Send(streaming.client, PayloadOf(longest)), SendResult::kTooLarge);
+    EXPECT_EQ(pair.client.Send(streaming.client, PayloadOf(longest)), SendResult::kQueueFull);
     const size_t queued = size <= 500 ? 700 + size : 700;
     EXPECT_EQ(pair.client.account().queued, queued);
     // What is given up waits no more.
@@ -218,7 +218,7 @@ TEST(LimitsTest, TwoOfTheLargestMessagesMayAlwaysWait) {
   pair.client_log.room = 0;
   EXPECT_EQ(pair.client.Send(a.client, PayloadOf(longest)), SendResult::kQueued);
   EXPECT_EQ(pair.client.Send(b.client, PayloadOf(longest)), SendResult::kQueued);
-  EXPECT_EQ(pair.client.Send(c.client, PayloadOf(one)), SendResult::kTooLarge);
+  EXPECT_EQ(pair.client.Send(c.client, PayloadOf(one)), SendResult::kQueueFull);
 }
 
 TEST(LimitsTest, SmallCallsPassBetweenThePiecesOfALargeOne) {

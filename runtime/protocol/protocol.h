@@ -162,9 +162,10 @@ enum class SendResult {
   kQueued,
   // The call takes no more messages: finished, half-closed, cancelled or unknown.
   kOver,
-  // Above max_send_message_size, or above max_queued_bytes with what waits already: nothing
-  // happened. Its caller ends the call, with RESOURCE_EXHAUSTED.
+  // Above max_send_message_size; or it would have to wait, and is above max_queued_bytes with what
+  // waits already. Nothing happened: the caller ends the call, with RESOURCE_EXHAUSTED.
   kTooLarge,
+  kQueueFull,
 };
 
 class Protocol {

@@ -66,7 +66,7 @@ SendResult WireMachine::Send(CallId id, const Payload& message) {
   }
   if (message.size > limits_.max_send_message_size) return SendResult::kTooLarge;
   if (NothingAhead(*call) && WriteDataNow(*call, &message, false)) return SendResult::kSent;
-  if (!MayQueue(message.size)) return SendResult::kTooLarge;
+  if (!MayQueue(message.size)) return SendResult::kQueueFull;
   call->metadata_sent = true;
   Store(message, call->out);
   Queue(*call);

@@ -164,7 +164,14 @@ void ServerCall::Write(const MessageLite& message, Operation& done) {
     case SendResult::kTooLarge:
       EndEarly(call_,
                absl::ResourceExhaustedError(absl::StrCat(
-                   "a reply of ", payload.size, " bytes is larger than the server may send")));
+                   "a reply of ", payload.size,
+                   " bytes is larger than the server may send (limits.max_send_message_size)")));
+      return done.Done(false);
+    case SendResult::kQueueFull:
+      EndEarly(call_, absl::ResourceExhaustedError(
+                          absl::StrCat("a reply of ", payload.size,
+                                       " bytes would wait to be sent beside too many others "
+                                       "(limits.max_queued_bytes)")));
       return done.Done(false);
     case SendResult::kOver:
       if (!added.ok()) EndEarly(call_, BadInitialMetadata(added));

@@ -1,9 +1,13 @@
-// How the stream of a call ends: for the handler that reads it, and for one that returns first.
+// How the stream of a call ends: for the handler that reads it, for one that returns first, and for
+// one that writes too much.
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "anywire/operation.h"
 #include "anywire/task.h"
@@ -17,6 +21,7 @@ namespace anywire {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 class CallStreamTest : public ServerCallTest {};
 
@@ -156,6 +161,72 @@ TEST_F(CallStreamTest, AHandlerThatReturnsEndsTheWriteThatIsOutstanding) {
   EXPECT_EQ(call->WaitForMessages(static_cast<size_t>(written) + 1).size(),
             static_cast<size_t>(written) + 1);
   EXPECT_TRUE(call->WaitForEnd().ok());
+}
+
+// Serialised, `size` bytes.
+Text TextOfSize(size_t size) {
+  Text text;
+  text.set_value(std::string(size - 3, 'x'));
+  EXPECT_EQ(text.ByteSizeLong(), size);
+  return text;
+}
+
+TEST_F(CallStreamTest, AMessageThatIsTooLargeSaysWhichLimitItBreaks) {
+  service_.download = [](ServerContext&, const Text&, Writer& writer) -> Task<absl::Status> {
+    EXPECT_TRUE(co_await writer.Write(TextOfSize(1000)));
+    EXPECT_FALSE(co_await writer.Write(TextOfSize(1001)));
+    co_return absl::OkStatus();
+  };
+  RawClient& client = Start("limits { max_send_message_size: \"1000B\" }");
+  const absl::Status status = client.Call(kDownload, Wire(""))->WaitForEnd();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(status.message(), HasSubstr("a reply of 1001 bytes"));
+  EXPECT_THAT(status.message(), HasSubstr("limits.max_send_message_size"));
+}
+
+// Three calls whose client takes three messages of each and reads none. The fourth waits: 10,000
+// bytes of the first call, 9,000 of the second and 6,000, give or take one, of the third; 25,000
+// may.
+TEST_F(CallStreamTest, MessagesThatWaitToBeSentHaveALimit) {
+  service_.download = [](ServerContext&, const Text& request,
+                         Writer& writer) -> Task<absl::Status> {
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(co_await writer.Write(TextOfSize(10000)));
+    (void)co_await writer.Write(TextOfSize(std::stoul(request.value())));
+    co_return absl::OkStatus();
+  };
+  Start(
+      "runtime { io_threads: 1 } "
+      "limits { max_send_message_size: \"10000B\" max_queued_bytes: \"25000B\" }");
+  protocol::Limits limits;
+  limits.call_window = 32 << 10;
+  for (const size_t last : {5999, 6000, 6001}) {
+    SCOPED_TRACE(last);
+    RawClient client(runtime_->core().registry(), kAddress, limits);
+    std::vector<std::unique_ptr<RawCall>> calls;
+    for (const size_t size : {size_t{10000}, size_t{9000}, last}) {
+      calls.push_back(client.Open(kDownload));
+      calls.back()->HoldCredit();
+      calls.back()->Send(Wire(absl::StrCat(size)));
+      calls.back()->HalfClose();
+      // When this has been answered, the handler has come to its last message.
+      EXPECT_TRUE(client.Call(kEcho, Wire(""))->WaitForEnd().ok());
+    }
+    if (last <= 6000) calls[2]->GiveCredit();
+    const absl::Status status = calls[2]->WaitForEnd();
+    if (last <= 6000) {
+      EXPECT_TRUE(status.ok()) << status;
+      EXPECT_EQ(calls[2]->WaitForMessages(4).size(), 4u);
+    } else {
+      EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+      EXPECT_THAT(status.message(), HasSubstr("limits.max_queued_bytes"));
+    }
+    // The others only wait.
+    for (int i = 0; i < 2; ++i) {
+      calls[i]->GiveCredit();
+      EXPECT_TRUE(calls[i]->WaitForEnd().ok());
+      EXPECT_EQ(calls[i]->WaitForMessages(4).size(), 4u);
+    }
+  }
 }
 
 }  // namespace

@@ -92,6 +92,23 @@ void RawCall::Cancel() {
   });
 }
 
+void RawCall::HoldCredit() {
+  const absl::MutexLock lock(&mutex_);
+  holds_credit_ = true;
+}
+
+void RawCall::GiveCredit() {
+  std::vector<size_t> read;
+  {
+    const absl::MutexLock lock(&mutex_);
+    holds_credit_ = false;
+    read.swap(unread_);
+  }
+  endpoint_->Run([this, &read](Protocol& protocol, Protocol::Events&) {
+    for (const size_t size : read) protocol.Consumed(call_, size);
+  });
+}
+
 absl::Status RawCall::WaitForEnd() {
   const absl::MutexLock lock(&mutex_);
   const auto ended = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return end_.has_value(); };
@@ -119,8 +136,14 @@ Metadata RawCall::trailing() const {
   return trailing_;
 }
 
+bool RawCall::KeepUnread(size_t size) {
+  const absl::MutexLock lock(&mutex_);
+  if (holds_credit_) unread_.push_back(size);
+  return holds_credit_;
+}
+
 void RawCall::OnEvent(protocol::Event& event) {
-  if (event.bits & protocol::Event::kMessage) {
+  if ((event.bits & protocol::Event::kMessage) && !KeepUnread(event.message.bytes.size())) {
     endpoint_->Run([&event](Protocol& protocol, Protocol::Events&) {
       protocol.Consumed(event.call, event.message.bytes.size());
     });
@@ -142,30 +165,31 @@ struct RawClient::Loss {
   absl::Notification lost;
 };
 
-RawClient::RawClient(const TransportRegistry& registry, absl::string_view uri)
+RawClient::RawClient(const TransportRegistry& registry, absl::string_view uri,
+                     const protocol::Limits& limits)
     : loop_("raw-client"), loss_(std::make_shared<Loss>()) {
   const absl::StatusOr<TransportRegistry::Target> target = registry.Resolve(uri);
   EXPECT_TRUE(target.ok()) << target.status();
   absl::Notification connected;
-  loop_.Post([this, &target, &connected] {
-    loop_.Detach(
-        target->transport->Connect(loop_, target->address)
-            .then([this, &connected](absl::StatusOr<std::unique_ptr<Connection>> connection) {
-              EXPECT_TRUE(connection.ok()) << connection.status();
-              if (connection.ok()) {
-                endpoint_ = Endpoint::Start(
-                    loop_, *std::move(connection), Endpoint::Role::kClient, nullptr,
-                    [](Connection& connection) {
-                      return protocol::MakeWireClient(connection, connection.info().max_frame_size,
-                                                      protocol::Limits(),
-                                                      std::chrono::steady_clock::now());
-                    },
-                    [loss = loss_](const absl::Status&) { loss->lost.Notify(); });
-                endpoint_->BeginAsync();
-              }
-              connected.Notify();
-            }),
-        "connect");
+  loop_.Post([this, &target, &connected, &limits] {
+    loop_.Detach(target->transport->Connect(loop_, target->address)
+                     .then([this, &connected,
+                            &limits](absl::StatusOr<std::unique_ptr<Connection>> connection) {
+                       EXPECT_TRUE(connection.ok()) << connection.status();
+                       if (connection.ok()) {
+                         endpoint_ = Endpoint::Start(
+                             loop_, *std::move(connection), Endpoint::Role::kClient, nullptr,
+                             [limits](Connection& connection) {
+                               return protocol::MakeWireClient(
+                                   connection, connection.info().max_frame_size, limits,
+                                   std::chrono::steady_clock::now());
+                             },
+                             [loss = loss_](const absl::Status&) { loss->lost.Notify(); });
+                         endpoint_->BeginAsync();
+                       }
+                       connected.Notify();
+                     }),
+                 "connect");
   });
   EXPECT_TRUE(connected.WaitForNotificationWithTimeout(kPatience));
 }

@@ -35,6 +35,10 @@ class RawCall final : private CallSink {
   bool Send(const std::string& message);
   void HalfClose();
   void Cancel();
+  // The server gets no credit for what comes from now on, until GiveCredit gives it for all of
+  // that.
+  void HoldCredit();
+  void GiveCredit();
 
   // The end of the call. DEADLINE_EXCEEDED "test" when it does not come.
   absl::Status WaitForEnd();
@@ -45,6 +49,7 @@ class RawCall final : private CallSink {
 
  private:
   void OnEvent(protocol::Event& event) override;
+  bool KeepUnread(size_t size);
 
   const std::shared_ptr<Endpoint> endpoint_;
   protocol::CallId call_;
@@ -52,6 +57,8 @@ class RawCall final : private CallSink {
   std::vector<std::string> messages_ ABSL_GUARDED_BY(mutex_);
   Metadata initial_ ABSL_GUARDED_BY(mutex_);
   Metadata trailing_ ABSL_GUARDED_BY(mutex_);
+  bool holds_credit_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<size_t> unread_ ABSL_GUARDED_BY(mutex_);  // sizes of messages
   bool writable_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mutex_);
 };
@@ -59,7 +66,8 @@ class RawCall final : private CallSink {
 // One connection.
 class RawClient {
  public:
-  RawClient(const TransportRegistry& registry, absl::string_view uri);
+  RawClient(const TransportRegistry& registry, absl::string_view uri,
+            const protocol::Limits& limits = protocol::Limits());
   ~RawClient();
 
   // A call with exactly one message and its end, or what is left of that.

@@ -101,6 +101,7 @@ void ClientApp::SendNext(Caller& caller) {
     case SendResult::kOver:
       // Only an end that is on its way in an event explains it.
       return;
+    case SendResult::kQueueFull:
     case SendResult::kTooLarge:
       checker_.RequestTooLarge(plan);
       return Cancel(caller, absl::ResourceExhaustedError("plan"));

@@ -136,7 +136,7 @@ void ServerApp::SendReply(Handler& handler) {
   const SendResult result =
       machine_->Send(handler.id, {plan.replies[handler.sent], &source, WriteMessage});
   if (result == SendResult::kOver) return;  // the event is on its way
-  if (result == SendResult::kTooLarge) {
+  if (result == SendResult::kTooLarge || result == SendResult::kQueueFull) {
     checker_.ReplyTooLarge(plan);
     return FinishWith(handler, absl::ResourceExhaustedError("the reply is too large"), nullptr);
   }
