@@ -56,8 +56,9 @@ class ServerCallWatcher {
   virtual absl::Status OnStart(ServerContext&) { return absl::OkStatus(); }
   virtual void OnReceiveMessage(const google::protobuf::MessageLite&) {}
   virtual void OnSendMessage(const google::protobuf::MessageLite&) {}
-  // The last call; may replace the status that is sent. When the client is gone already it is what
-  // would have been sent.
+  // The last call; it comes if OnStart was called, which it is not once another watcher's OnStart
+  // has ended the call. May replace the status that is sent. When the client is gone already it is
+  // what would have been sent.
   virtual void OnFinish(absl::Status&, const Metadata& /*trailing*/, absl::Duration /*elapsed*/) {}
 };
 

@@ -1,5 +1,6 @@
 #include "runtime/server/call_watchers.h"
 
+#include <iterator>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -22,7 +23,10 @@ std::unique_ptr<CallWatchers> CallWatchers::For(
 absl::Status CallWatchers::OnStart(ServerContext& context) {
   const absl::MutexLock lock(&mutex_);
   for (auto watcher = watchers_.rbegin(); watcher != watchers_.rend(); ++watcher) {
-    if (absl::Status status = (*watcher)->OnStart(context); !status.ok()) return status;
+    if (absl::Status status = (*watcher)->OnStart(context); !status.ok()) {
+      watchers_.erase(watchers_.begin(), std::prev(watcher.base()));
+      return status;
+    }
   }
   return absl::OkStatus();
 }

@@ -24,7 +24,8 @@ class CallWatchers {
   static std::unique_ptr<CallWatchers> For(
       const std::vector<std::shared_ptr<ServerInterceptor>>& interceptors, const Method& method);
 
-  // The first error ends it.
+  // The first error ends it; the watchers after the one that said it hear nothing, not even of the
+  // end.
   absl::Status OnStart(ServerContext& context);
   void OnReceiveMessage(const google::protobuf::MessageLite& message);
   void OnSendMessage(const google::protobuf::MessageLite& message);

@@ -509,5 +509,18 @@ TEST_F(ServerCallTest, AnInterceptorMayRefuseACall) {
   EXPECT_THAT(notes, ElementsAre("guard start test.Service/Chat", "guard ends PERMISSION_DENIED"));
 }
 
+TEST_F(ServerCallTest, WatchersHearOfTheEndIfTheyHeardOfTheStart) {
+  std::vector<std::string> notes;
+  const auto guard = std::make_shared<Notes>("guard", &notes);
+  guard->start = absl::PermissionDeniedError("not you");
+  interceptors_ = {std::make_shared<Notes>("inner", &notes), guard,
+                   std::make_shared<Notes>("outer", &notes)};
+  RawClient& client = Start();
+  EXPECT_EQ(client.Call(kEcho, Wire("x"))->WaitForEnd().code(),
+            absl::StatusCode::kPermissionDenied);
+  EXPECT_THAT(notes, ElementsAre("outer start test.Service/Echo", "guard start test.Service/Echo",
+                                 "guard ends PERMISSION_DENIED", "outer ends PERMISSION_DENIED"));
+}
+
 }  // namespace
 }  // namespace anywire
