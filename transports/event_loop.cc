@@ -1,6 +1,7 @@
 #include "anywire/event_loop.h"
 
 #include <errno.h>
+#include <kj/io.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -83,10 +84,30 @@ int EpollWait(int epoll_fd, epoll_event* events, int capacity, int64_t timeout_n
   return ready > 0 ? epoll_wait(epoll_fd, events, capacity, 0) : ready;
 }
 
+// Keeps signals from the threads that are started while it exists: they are for the program's own
+// threads. Those that a fault raises are the faulty thread's.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF}) {
+      sigdelset(&all, fault);
+    }
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
 }  // namespace
 
-// The queue has the alarm at `queued_at`, which is never later than its when_ unless that is past or
-// kNever; the loop looks at when_ once that time has come.
+// The queue has the alarm at `queued_at`, which is never later than its when_ unless that is past
+// or kNever; the loop looks at when_ once that time has come.
 struct EventLoop::Alarm::State {
   explicit State(Alarm* alarm) : alarm(alarm) {}
 
@@ -107,26 +128,19 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
     event.events = EPOLLIN | EPOLLET;
     OrDie(epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event), "epoll_ctl");
 
-    // Signals are for the program's own threads; those that a fault raises are the faulty thread's.
-    sigset_t all, before;
-    sigfillset(&all);
-    for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF}) {
-      sigdelset(&all, fault);
+    {
+      const SignalsBlocked blocked;
+      thread_ = std::thread([this, name = std::move(name)]() noexcept {
+        pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+        Run();
+      });
     }
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this, name = std::move(name)]() noexcept {
-      pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
-      Run();
-    });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     started_.WaitForNotification();
   }
 
   ~Impl() {
     Post([this] { stop_->fulfill(); });
     thread_.join();
-    close(wake_fd_);
-    close(epoll_fd_);
   }
 
   void Post(absl::AnyInvocable<void()> function) ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -166,7 +180,8 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   void SetAlarm(Alarm::State& state, int64_t when) ABSL_LOCKS_EXCLUDED(mutex_) {
     int64_t present = state.alarm->when_.load(std::memory_order_relaxed);
     while (present != kNever && when >= present) {
-      if (state.alarm->when_.compare_exchange_weak(present, when, std::memory_order_relaxed)) return;
+      if (state.alarm->when_.compare_exchange_weak(present, when, std::memory_order_relaxed))
+        return;
     }
     if (when == kNever) return;  // and present is kNever too
     bool wake;
@@ -379,8 +394,8 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   }
 
   EventLoop& owner_;
-  const int epoll_fd_;
-  const int wake_fd_;
+  const kj::AutoCloseFd epoll_fd_;
+  const kj::AutoCloseFd wake_fd_;
   std::thread thread_;
   absl::Notification started_;
 
@@ -466,9 +481,7 @@ EventLoop::Alarm::Alarm(EventLoop& loop) : loop_(loop), state_(std::make_unique<
 
 EventLoop::Alarm::~Alarm() { loop_.impl_->ForgetAlarm(*state_); }
 
-void EventLoop::Alarm::Set(Instant when) {
-  loop_.impl_->SetAlarm(*state_, Nanoseconds(when));
-}
+void EventLoop::Alarm::Set(Instant when) { loop_.impl_->SetAlarm(*state_, Nanoseconds(when)); }
 
 void EventLoop::Alarm::MoveForward(int64_t when) {
   loop_.impl_->SetAlarmNoLaterThan(*state_, when);

@@ -25,7 +25,8 @@ using Instant = std::chrono::steady_clock::time_point;
 
 class EventLoop {
  public:
-  // Starts the thread. `name` shows in debuggers (at most 15 characters).
+  // Starts the thread. `name` shows in debuggers (at most 15 characters). Throws std::system_error,
+  // and leaves nothing behind, when the system has no more threads.
   explicit EventLoop(std::string name);
   // Stops and joins the thread. Posted functions that have not run are destroyed unrun on the
   // loop's thread, as are promises still detached on it. Watches and alarms must be gone, or go by

@@ -1,5 +1,7 @@
 #include "anywire/event_loop.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -7,12 +9,15 @@
 
 #include <atomic>
 #include <functional>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/census.h"
+#include "tests/support/no_more_threads.h"
 
 namespace anywire {
 namespace {
@@ -66,6 +71,21 @@ TEST(EventLoopTest, StartsAndStops) {
   EventLoop loop("idle");
   EXPECT_FALSE(loop.IsCurrent());
   EXPECT_EQ(nullptr, EventLoop::Current());
+}
+
+TEST(EventLoopTest, WithoutAThreadItLeavesNothingBehind) {
+  sigset_t before, after;
+  pthread_sigmask(SIG_SETMASK, nullptr, &before);
+  const test::Census census;
+  {
+    const test::NoMoreThreads none;
+    EXPECT_THROW(EventLoop("none"), std::system_error);
+  }
+  EXPECT_EQ(census.BackToBaseline(absl::ZeroDuration()), absl::OkStatus());
+  pthread_sigmask(SIG_SETMASK, nullptr, &after);
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGCHLD, SIGUSR1}) {
+    EXPECT_EQ(sigismember(&after, signal), sigismember(&before, signal)) << signal;
+  }
 }
 
 TEST(EventLoopTest, PostedFunctionsRunInOrderOnTheLoop) {

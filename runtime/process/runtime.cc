@@ -75,13 +75,9 @@ EventLoop& Runtime::Core::NextLoop() {
 
 // Null when the system has no thread for it.
 std::unique_ptr<EventLoop> Runtime::Core::NewLoop(size_t index) {
-  // The constructor blocks signals around the start of its thread, and leaves them so if it throws.
-  sigset_t signals;
-  pthread_sigmask(SIG_SETMASK, nullptr, &signals);
   try {
     return std::make_unique<EventLoop>(absl::StrCat("anywire-io-", index));
   } catch (const std::system_error&) {
-    pthread_sigmask(SIG_SETMASK, &signals, nullptr);
     return nullptr;
   }
 }

@@ -12,8 +12,8 @@
 #include "anywire/registry.h"
 #include "gtest/gtest.h"
 #include "runtime/config/config.h"
-#include "runtime/process/no_more_threads.h"
 #include "runtime/process/runtime_core.h"
+#include "tests/support/no_more_threads.h"
 
 namespace anywire {
 namespace {
@@ -39,7 +39,7 @@ TEST(RuntimeTest, WithoutMoreThreadsTheLoopsThatThereAreDoIt) {
   sigset_t before, after;
   pthread_sigmask(SIG_SETMASK, nullptr, &before);
   {
-    const NoMoreThreads none;
+    const test::NoMoreThreads none;
     for (int i = 0; i < 5; ++i) EXPECT_EQ(&runtime->core().NextLoop(), first);
   }
   pthread_sigmask(SIG_SETMASK, nullptr, &after);
@@ -55,7 +55,7 @@ TEST(RuntimeTest, WithoutMoreThreadsTheLoopsThatThereAreDoIt) {
 TEST(RuntimeTest, WithoutAnyThreadThereIsNoLoop) {
   const auto runtime = NewRuntime("");
   {
-    const NoMoreThreads none;
+    const test::NoMoreThreads none;
     EXPECT_EQ(runtime->core().TryNextLoop().status(),
               absl::ResourceExhaustedError("cannot start the thread of an event loop"));
   }
@@ -67,7 +67,7 @@ TEST(RuntimeDeathTest, WhoCannotDoWithoutALoopSaysSo) {
   EXPECT_DEATH(
       {
         const auto runtime = NewRuntime("");
-        const NoMoreThreads none;
+        const test::NoMoreThreads none;
         runtime->core().NextLoop();
       },
       "anywire: cannot start the thread of an event loop");

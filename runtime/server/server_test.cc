@@ -29,10 +29,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/config/config.h"
-#include "runtime/process/no_more_threads.h"
 #include "runtime/process/runtime_core.h"
 #include "runtime/server/raw_client.h"
 #include "runtime/server/test_service.h"
+#include "tests/support/no_more_threads.h"
 
 namespace anywire {
 namespace {
@@ -229,7 +229,7 @@ TEST_F(ServerTest, AShutdownWhileItStartsLeavesNothingOpen) {
 TEST_F(ServerTest, AServerThatStartedNeedsNoThreadToEnd) {
   const auto server = NewServer({"inproc:ends"});
   ASSERT_TRUE(server->Start().ok());
-  const NoMoreThreads none;
+  const test::NoMoreThreads none;
   server->Shutdown(absl::ZeroDuration());
   server->Wait();
 }
@@ -240,7 +240,7 @@ TEST_F(ServerTest, WithoutThreadsStartFails) {
   for (int i = 0; i < 2; ++i) {
     {
       const auto server = NewServer({"inproc:threads"});
-      const NoMoreThreads none;
+      const test::NoMoreThreads none;
       EXPECT_EQ(server->Start().code(), absl::StatusCode::kResourceExhausted);
       server->Wait();
     }

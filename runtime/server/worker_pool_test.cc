@@ -10,7 +10,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
-#include "runtime/process/no_more_threads.h"
+#include "tests/support/no_more_threads.h"
 
 namespace anywire {
 namespace {
@@ -90,13 +90,13 @@ TEST(WorkerPoolTest, AThreadThatCouldNotBeStartedIsTriedAgain) {
   std::vector<Held> held(4);
   WorkerPool pool(2, 8);
   {
-    const NoMoreThreads none;
+    const test::NoMoreThreads none;
     EXPECT_FALSE(pool.TrySubmit(held[0]));  // nobody would ever do it
   }
   ASSERT_TRUE(pool.TrySubmit(held[0]));
   ASSERT_TRUE(held[0].started.WaitForNotificationWithTimeout(kPatience));
   {
-    const NoMoreThreads none;
+    const test::NoMoreThreads none;
     EXPECT_TRUE(pool.TrySubmit(held[1]));  // the one thread will
   }
   EXPECT_TRUE(pool.TrySubmit(held[2]));

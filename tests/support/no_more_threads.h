@@ -1,6 +1,6 @@
 // For tests of what happens when the system has no more threads.
-#ifndef ANYWIRE_RUNTIME_PROCESS_NO_MORE_THREADS_H_
-#define ANYWIRE_RUNTIME_PROCESS_NO_MORE_THREADS_H_
+#ifndef ANYWIRE_TESTS_SUPPORT_NO_MORE_THREADS_H_
+#define ANYWIRE_TESTS_SUPPORT_NO_MORE_THREADS_H_
 
 #include <pthread.h>
 
@@ -8,7 +8,7 @@
 
 #include "gtest/gtest.h"
 
-namespace anywire {
+namespace anywire::test {
 
 // While one exists, no thread of the process can start another (EAGAIN): the stack that a thread
 // has by default is larger than the address space.
@@ -28,6 +28,6 @@ class NoMoreThreads {
   pthread_attr_t before_;
 };
 
-}  // namespace anywire
+}  // namespace anywire::test
 
-#endif  // ANYWIRE_RUNTIME_PROCESS_NO_MORE_THREADS_H_
+#endif  // ANYWIRE_TESTS_SUPPORT_NO_MORE_THREADS_H_
