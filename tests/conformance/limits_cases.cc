@@ -1,10 +1,15 @@
 // The limits: at each, one below and one above, with the status that a breach gives; and what does
 // not break with it.
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "anywire/event_loop.h"
+#include "anywire/registry.h"
+#include "anywire/transport.h"
+#include "runtime/process/runtime_core.h"
 #include "tests/conformance/forms_test_base.h"
 
 namespace anywire::test {
@@ -258,6 +263,64 @@ TEST_P(LimitsTest, MoreMethodsThanTheServerRemembers) {
         }
       },
       {.server_limits = {{"max_methods", "0"}}});
+}
+
+// A connection whose client says nothing, and listens.
+class SilentPeer final : private Connection::Events {
+ public:
+  SilentPeer(const TransportRegistry& registry, absl::string_view address) : loop_("silent-peer") {
+    const absl::StatusOr<TransportRegistry::Target> target = registry.Resolve(address);
+    EXPECT_OK(target);
+    loop_.Post([this, transport = target->transport, address = target->address] {
+      loop_.Detach(transport->Connect(loop_, address)
+                       .then([this](absl::StatusOr<std::unique_ptr<Connection>> connection) {
+                         ASSERT_OK(connection);
+                         connection_ = *std::move(connection);
+                         connection_->Start(*this);
+                         connection_->WatchReadable(true);
+                       }),
+                   "connect");
+    });
+  }
+  ~SilentPeer() override {
+    loop_.RunAndWait([this] { connection_ = nullptr; });
+  }
+
+  void WaitUntilDropped() { dropped_.Wait(); }
+
+ private:
+  void OnReadable() override {
+    if (connection_->Receive(std::chrono::steady_clock::time_point::min()).ok()) {
+      connection_->ReleaseFrames();
+    } else {
+      connection_->WatchReadable(false);
+      dropped_.Open();
+    }
+  }
+  void OnWritable() override {}
+
+  EventLoop loop_;
+  std::unique_ptr<Connection> connection_;
+  Gate dropped_;
+};
+
+// Not with handicaps: they may hold back a hello.
+class HandshakeTest : public FormsTest {};
+ANYWIRE_CONFORMANCE(HandshakeTest, PlainSettings());
+
+TEST_P(HandshakeTest, WhoSaysNothingInTimeIsDroppedAndNobodyElse) {
+  constexpr std::chrono::seconds kTimeout(2);
+  NewWorld({.server_limits = {{"handshake_timeout", "\"2s\""}}});
+  const Conformance::Stub stub(world().channel());
+  ASSERT_OK(stub.Empty(Nothing()));
+  const auto begin = std::chrono::steady_clock::now();
+  SilentPeer silent(world().runtime().core().registry(), world().address());
+  silent.WaitUntilDropped();
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, kTimeout);
+  // The client has been connected for longer than that, and still is.
+  const uint64_t connections = world().faults().connections();
+  ASSERT_OK(stub.Empty(Nothing()));
+  EXPECT_EQ(world().faults().connections(), connections);
 }
 
 // Not with every handicap: sizes like these by single bytes take minutes.
