@@ -89,7 +89,8 @@ TEST_P(BuffersTest, UnsentMessagesOfAConnection) {
       for (int i = 0; i < kReplies - 1; ++i) request.add_reply_sizes(BodyOfReply(i, kSize));
       request.add_reply_sizes(BodyOfReply(kReplies - 1, waiting));
       readers.push_back(stub.Download(request));
-      ASSERT_OK(stub.Empty(Nothing()));  // behind it: its handler has come to the reply that waits
+      probe().written.WaitFor(readers.size() * (kReplies - 1));
+      ASSERT_OK(stub.Empty(Nothing()));  // its handler has come to the reply that waits
     }
     const auto read_all = [](ClientReader<Reply>& reader) {
       Reply reply;
