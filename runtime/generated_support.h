@@ -17,7 +17,8 @@
 #include "anywire/streams.h"
 #include "anywire/task.h"
 
-// Raised whenever generated code and this header must change together. Generated code checks it with a static_assert.
+// Raised whenever generated code and this header must change together. Generated code checks it
+// with a static_assert.
 #define ANYWIRE_GENERATED_CODE_VERSION 1
 
 namespace anywire::generated {
@@ -27,22 +28,26 @@ template <typename Reply, typename Request>
 absl::StatusOr<Reply> Call(const Channel& channel, const Method& method, const Request& request,
                            const CallOptions& options) {
   absl::StatusOr<Reply> reply(absl::in_place);
-  if (absl::Status status = channel.Call(method, request, &*reply, options); !status.ok()) return status;
+  if (absl::Status status = channel.Call(method, request, &*reply, options); !status.ok())
+    return status;
   return reply;
 }
 
 // A unary call with a callback.
 template <typename Reply, typename Request>
-void Call(const Channel& channel, const Method& method, const Request& request, UnaryCallback<Reply> callback,
-          const CallOptions& options) {
+void Call(const Channel& channel, const Method& method, const Request& request,
+          UnaryCallback<Reply> callback, const CallOptions& options) {
   internal::CallbackCall<Reply>::Start(channel, method, request, std::move(callback), options);
 }
 
 // The answers of handlers that nobody wrote.
 inline absl::Status Unimplemented(const Method& method) {
-  return absl::UnimplementedError(absl::StrCat("this server does not implement ", method.full_name()));
+  return absl::UnimplementedError(
+      absl::StrCat("this server does not implement ", method.full_name()));
 }
-inline Task<absl::Status> UnimplementedTask(const Method& method) { co_return Unimplemented(method); }
+inline Task<absl::Status> UnimplementedTask(const Method& method) {
+  co_return Unimplemented(method);
+}
 
 }  // namespace anywire::generated
 

@@ -15,5 +15,7 @@ TransportRegistry WithPackets() {
 
 INSTANTIATE_TEST_SUITE_P(OwnTransport, TransportSuite,
                          ::testing::ValuesIn(EachTransport(&WithPackets)), CaseName);
+INSTANTIATE_TEST_SUITE_P(OwnTransport, PressureSuite,
+                         ::testing::ValuesIn(EachTransport(&WithPackets)), CaseName);
 
 }  // namespace anywire::test

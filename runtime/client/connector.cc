@@ -69,11 +69,10 @@ void Connector::Wait(ConnectWaiter& waiter, Instant deadline) {
     if (endpoint_ != nullptr && !endpoint_->retired()) {
       known = endpoint_;
     } else if (waiter_count_ >= options().limits.max_waiting_calls) {
-      known = WithDelivery(
-          absl::ResourceExhaustedError(absl::StrCat(
-              "more than ", options().limits.max_waiting_calls,
-              " calls wait for the connection (limits.max_waiting_calls)")),
-          Delivery::kNotSent);
+      known = WithDelivery(absl::ResourceExhaustedError(absl::StrCat(
+                               "more than ", options().limits.max_waiting_calls,
+                               " calls wait for the connection (limits.max_waiting_calls)")),
+                           Delivery::kNotSent);
     } else if (deadline != Instant::max() && deadline <= Clock::now()) {
       known = TooLate();
     } else {

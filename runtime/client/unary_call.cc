@@ -28,7 +28,7 @@ absl::Status PrepareMetadata(ClientWatchers& watchers, const CallOptions& option
 }  // namespace
 
 auto UnaryCallBase::OpenCommand(Endpoint& endpoint, const protocol::Payload& payload,
-                            const Metadata& metadata, Instant deadline, Instant now) {
+                                const Metadata& metadata, Instant deadline, Instant now) {
   open_on_ = &endpoint;
   if (received_ != nullptr) received_->peer = endpoint.info().remote_address;
   return
@@ -52,13 +52,13 @@ auto UnaryCallBase::OpenCommand(Endpoint& endpoint, const protocol::Payload& pay
 }
 
 absl::Status UnaryCallBase::Open(Endpoint& endpoint, const protocol::Payload& payload,
-                             const Metadata& metadata, Instant deadline, Instant now) {
+                                 const Metadata& metadata, Instant deadline, Instant now) {
   return endpoint.Run(OpenCommand(endpoint, payload, metadata, deadline, now));
 }
 
 absl::Status UnaryCallBase::OpenAndAwait(Endpoint& endpoint, const protocol::Payload& payload,
-                                     const Metadata& metadata, Instant deadline, Instant now,
-                                     BlockingOperation& operation, bool cancellable) {
+                                         const Metadata& metadata, Instant deadline, Instant now,
+                                         BlockingOperation& operation, bool cancellable) {
   return endpoint.RunAndAwait(OpenCommand(endpoint, payload, metadata, deadline, now), operation,
                               cancellable);
 }

@@ -333,47 +333,48 @@ TEST_F(ServerCallTest, ARequestBeyondTheLimitAndAReplyToo) {
   }
 }
 
-TEST_F(ServerCallTest, AFullQueueOfBlockingHandlersRefusesCalls) {
-  absl::Notification release;
-  std::atomic<int> running = 0;
-  service_.blocking_echo = [&running, &release](ServerContext&, const Text&, Text*) {
-    ++running;
-    release.WaitForNotificationWithTimeout(kPatience);
-    return absl::OkStatus();
-  };
+// BlockingEcho holds its worker until it is released.
+class HeldWorkerTest : public ServerCallTest {
+ protected:
+  HeldWorkerTest() {
+    service_.blocking_echo = [this](ServerContext&, const Text&, Text*) {
+      ++running_;
+      release_.WaitForNotificationWithTimeout(kPatience);
+      return absl::OkStatus();
+    };
+  }
+
+  absl::Notification release_;
+  std::atomic<int> running_ = 0;
+};
+
+TEST_F(HeldWorkerTest, AFullQueueOfBlockingHandlersRefusesCalls) {
   RawClient& client = Start("runtime { worker_threads: 1 worker_queue: 1 }");
   const auto works = client.Call(kBlockingEcho, Wire("1"));
-  while (running == 0) std::this_thread::yield();
+  while (running_ == 0) std::this_thread::yield();
   const auto waits = client.Call(kBlockingEcho, Wire("2"));
   const absl::Status refused = client.Call(kBlockingEcho, Wire("3"))->WaitForEnd();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(DeliveryOf(refused), Delivery::kNotProcessed);
   const auto cancelled = client.Call(kEcho, Wire("others go on"));
   EXPECT_TRUE(cancelled->WaitForEnd().ok());
-  release.Notify();
+  release_.Notify();
   EXPECT_TRUE(works->WaitForEnd().ok());
   EXPECT_TRUE(waits->WaitForEnd().ok());
 }
 
-TEST_F(ServerCallTest, ACallThatIsCancelledInTheQueueDoesNotRun) {
-  absl::Notification release;
-  std::atomic<int> running = 0;
-  service_.blocking_echo = [&running, &release](ServerContext&, const Text&, Text*) {
-    ++running;
-    release.WaitForNotificationWithTimeout(kPatience);
-    return absl::OkStatus();
-  };
+TEST_F(HeldWorkerTest, ACallThatIsCancelledInTheQueueDoesNotRun) {
   RawClient& client = Start("runtime { worker_threads: 1 worker_queue: 8 }");
   const auto works = client.Call(kBlockingEcho, Wire("1"));
-  while (running == 0) std::this_thread::yield();
+  while (running_ == 0) std::this_thread::yield();
   const auto waits = client.Call(kBlockingEcho, Wire("2"));
   waits->Cancel();
   // When this has been answered, the server has heard of the cancellation.
   EXPECT_TRUE(client.Call(kEcho, Wire(""))->WaitForEnd().ok());
-  release.Notify();
+  release_.Notify();
   EXPECT_TRUE(works->WaitForEnd().ok());
   EXPECT_TRUE(client.Call(kBlockingEcho, Wire("3"))->WaitForEnd().ok());
-  EXPECT_EQ(running, 2);
+  EXPECT_EQ(running_, 2);
 }
 
 TEST_F(ServerCallTest, UnreadMessagesOfTheProcessHaveALimit) {

@@ -441,8 +441,9 @@ class ServerRunTest : public ServerTest {
   void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
 
   // Runs a server and a client with `calls` calls that do not end, sends so many signals, and exits
-  // with Run's code.
+  // with Run's code; with SIGALRM if that takes too long.
   [[noreturn]] void RunAndSignal(int calls, int signals, bool heeds_cancellation) {
+    alarm(static_cast<unsigned>(absl::ToInt64Seconds(kPatience)));
     HoldEcho(heeds_cancellation);
     Configure(R"(runtime { drain_timeout: "20s" })");
     const auto server = NewServer({"inproc:run"});
@@ -457,7 +458,7 @@ class ServerRunTest : public ServerTest {
         kill(getpid(), i == 0 ? SIGTERM : SIGINT);
         while (i == 0 && !client->endpoint()->retired()) std::this_thread::yield();
       }
-      absl::SleepFor(kPatience);  // the process ends
+      while (true) pause();  // the process ends, and the client stays until then
     }).detach();
     std::thread([this, &server] {
       while (server->addresses().empty()) std::this_thread::yield();

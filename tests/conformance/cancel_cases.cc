@@ -290,7 +290,6 @@ TEST_P(CancelTest, ANewCallNeverGetsTheOldOnesMessages) {
 }
 
 // ---- calls made by handlers
-// -------------------------------------------------------------------------------------
 
 class ChildCallTest : public FormsTest {
  protected:

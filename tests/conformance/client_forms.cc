@@ -12,7 +12,6 @@ namespace anywire::test {
 namespace {
 
 // ---- blocking
-// ---------------------------------------------------------------------------------------------------
 
 absl::StatusOr<Reply> BlockingUpload(const Conformance::Stub& stub,
                                      const std::vector<Request>& requests,
@@ -53,7 +52,6 @@ Conversation BlockingPingPong(const Conformance::Stub& stub, const std::vector<R
 }
 
 // ---- coroutines
-// -------------------------------------------------------------------------------------------------
 
 // Runs a coroutine to its end and gives its result.
 template <typename Result>
@@ -118,7 +116,6 @@ Task<Conversation> CoPingPong(const Conformance::Stub& stub, const std::vector<R
 }
 
 // ---- callbacks
-// --------------------------------------------------------------------------------------------------
 
 // The result that a callback brings.
 template <typename Result>

@@ -47,20 +47,14 @@ void ReplaceStatus(absl::Status& status) {
   }
 }
 
-class ClientWatcher final : public ClientCallWatcher {
+// What the watchers of both sides do alike.
+template <typename CallWatcher>
+class NotingWatcher : public CallWatcher {
  public:
-  ClientWatcher(const Behaviour& behaviour, Journal& journal)
+  NotingWatcher(const Behaviour& behaviour, Journal& journal)
       : behaviour_(behaviour), journal_(journal) {}
-  absl::Status OnStart(Metadata& metadata) override {
-    Note("start");
-    if (!behaviour_.metadata_key.empty()) metadata.Add(behaviour_.metadata_key, behaviour_.name);
-    return behaviour_.refuse;
-  }
   void OnSendMessage(const google::protobuf::MessageLite& message) override {
     Note(absl::StrCat("sends ", message.GetTypeName()));
-  }
-  void OnInitialMetadata(const Metadata& metadata) override {
-    Note(absl::StrCat("initial metadata: ", metadata.size()));
   }
   void OnReceiveMessage(const google::protobuf::MessageLite& message) override {
     Note(absl::StrCat("receives ", message.GetTypeName()));
@@ -72,10 +66,25 @@ class ClientWatcher final : public ClientCallWatcher {
     if (behaviour_.replace_status) ReplaceStatus(status);
   }
 
- private:
+ protected:
   void Note(absl::string_view what) { journal_.Note(absl::StrCat(behaviour_.name, " ", what)); }
   const Behaviour& behaviour_;
+
+ private:
   Journal& journal_;
+};
+
+class ClientWatcher final : public NotingWatcher<ClientCallWatcher> {
+ public:
+  using NotingWatcher::NotingWatcher;
+  absl::Status OnStart(Metadata& metadata) override {
+    Note("start");
+    if (!behaviour_.metadata_key.empty()) metadata.Add(behaviour_.metadata_key, behaviour_.name);
+    return behaviour_.refuse;
+  }
+  void OnInitialMetadata(const Metadata& metadata) override {
+    Note(absl::StrCat("initial metadata: ", metadata.size()));
+  }
 };
 
 class TestClientInterceptor final : public ClientInterceptor {
@@ -94,10 +103,9 @@ class TestClientInterceptor final : public ClientInterceptor {
   Journal& journal_;
 };
 
-class ServerWatcher final : public ServerCallWatcher {
+class ServerWatcher final : public NotingWatcher<ServerCallWatcher> {
  public:
-  ServerWatcher(const Behaviour& behaviour, Journal& journal)
-      : behaviour_(behaviour), journal_(journal) {}
+  using NotingWatcher::NotingWatcher;
   absl::Status OnStart(ServerContext& context) override {
     Note("start");
     if (!behaviour_.metadata_key.empty()) {
@@ -105,23 +113,6 @@ class ServerWatcher final : public ServerCallWatcher {
     }
     return behaviour_.refuse;
   }
-  void OnReceiveMessage(const google::protobuf::MessageLite& message) override {
-    Note(absl::StrCat("receives ", message.GetTypeName()));
-  }
-  void OnSendMessage(const google::protobuf::MessageLite& message) override {
-    Note(absl::StrCat("sends ", message.GetTypeName()));
-  }
-  void OnFinish(absl::Status& status, const Metadata& trailing, absl::Duration elapsed) override {
-    EXPECT_GE(elapsed, absl::ZeroDuration());
-    Note(absl::StrCat("finish ", absl::StatusCodeToString(status.code()),
-                      ", trailing: ", trailing.size()));
-    if (behaviour_.replace_status) ReplaceStatus(status);
-  }
-
- private:
-  void Note(absl::string_view what) { journal_.Note(absl::StrCat(behaviour_.name, " ", what)); }
-  const Behaviour& behaviour_;
-  Journal& journal_;
 };
 
 class TestServerInterceptor final : public ServerInterceptor {

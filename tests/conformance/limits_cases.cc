@@ -15,13 +15,6 @@
 namespace anywire::test {
 namespace {
 
-class LimitsTest : public FormsTest {
- protected:
-  static constexpr size_t kLimit = 20000;
-  static std::string Bytes(size_t bytes) { return absl::StrCat("\"", bytes, "B\""); }
-};
-ANYWIRE_CONFORMANCE(LimitsTest, AllSettings());
-
 // A request of exactly so many bytes on the wire.
 Request RequestOfSize(size_t size) {
   Request request = MakeRequest(1, 0);
@@ -44,6 +37,29 @@ Request AskForReplyOfSize(size_t size) {
   request.add_reply_sizes(body);
   return request;
 }
+
+class LimitsTest : public FormsTest {
+ protected:
+  static constexpr size_t kLimit = 20000;
+  static std::string Bytes(size_t bytes) { return absl::StrCat("\"", bytes, "B\""); }
+
+  // With `options`, a reply may have kLimit bytes and not one more.
+  void ExpectRepliesLimited(const WorldOptions& options) {
+    ForEachForm(
+        [this](ClientForm form, const Conformance::Stub& stub) {
+          EXPECT_OK(CallUnary(form, stub, AskForReplyOfSize(kLimit - 1)));
+          EXPECT_OK(CallUnary(form, stub, AskForReplyOfSize(kLimit)));
+          EXPECT_THAT(CallUnary(form, stub, AskForReplyOfSize(kLimit + 1)),
+                      StatusIs(absl::StatusCode::kResourceExhausted));
+          EXPECT_OK(CallDownload(form, stub, AskForReplyOfSize(kLimit)).status);
+          EXPECT_THAT(CallDownload(form, stub, AskForReplyOfSize(kLimit + 1)).status,
+                      StatusIs(absl::StatusCode::kResourceExhausted));
+          ExpectAlive();
+        },
+        options);
+  }
+};
+ANYWIRE_CONFORMANCE(LimitsTest, AllSettings());
 
 TEST_P(LimitsTest, RequestAtTheClientsSendLimit) {
   ForEachForm(
@@ -83,33 +99,11 @@ TEST_P(LimitsTest, RequestAtTheServersReceiveLimit) {
 }
 
 TEST_P(LimitsTest, ReplyAtTheServersSendLimit) {
-  ForEachForm(
-      [this](ClientForm form, const Conformance::Stub& stub) {
-        EXPECT_OK(CallUnary(form, stub, AskForReplyOfSize(kLimit - 1)));
-        EXPECT_OK(CallUnary(form, stub, AskForReplyOfSize(kLimit)));
-        EXPECT_THAT(CallUnary(form, stub, AskForReplyOfSize(kLimit + 1)),
-                    StatusIs(absl::StatusCode::kResourceExhausted));
-        EXPECT_OK(CallDownload(form, stub, AskForReplyOfSize(kLimit)).status);
-        EXPECT_THAT(CallDownload(form, stub, AskForReplyOfSize(kLimit + 1)).status,
-                    StatusIs(absl::StatusCode::kResourceExhausted));
-        ExpectAlive();
-      },
-      {.server_limits = {{"max_send_message_size", Bytes(kLimit)}}});
+  ExpectRepliesLimited({.server_limits = {{"max_send_message_size", Bytes(kLimit)}}});
 }
 
 TEST_P(LimitsTest, ReplyAtTheClientsReceiveLimit) {
-  ForEachForm(
-      [this](ClientForm form, const Conformance::Stub& stub) {
-        EXPECT_OK(CallUnary(form, stub, AskForReplyOfSize(kLimit - 1)));
-        EXPECT_OK(CallUnary(form, stub, AskForReplyOfSize(kLimit)));
-        EXPECT_THAT(CallUnary(form, stub, AskForReplyOfSize(kLimit + 1)),
-                    StatusIs(absl::StatusCode::kResourceExhausted));
-        EXPECT_OK(CallDownload(form, stub, AskForReplyOfSize(kLimit)).status);
-        EXPECT_THAT(CallDownload(form, stub, AskForReplyOfSize(kLimit + 1)).status,
-                    StatusIs(absl::StatusCode::kResourceExhausted));
-        ExpectAlive();
-      },
-      {.client_limits = {{"max_receive_message_size", Bytes(kLimit)}}});
+  ExpectRepliesLimited({.client_limits = {{"max_receive_message_size", Bytes(kLimit)}}});
 }
 
 // Metadata counts its keys, its values and 32 bytes an entry (Metadata::ByteSize).

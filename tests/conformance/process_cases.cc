@@ -27,7 +27,6 @@ void ExpectLine(ChildProcess& child, const std::string& line) {
 }
 
 // ---- a server that is another process
-// ---------------------------------------------------------------------------
 
 class ServerProcessTest : public SettingTest {
  protected:
@@ -240,7 +239,6 @@ TEST_P(ServerProcessTest, TwoAtOneAddress) {
 }
 
 // ---- a client that is another process
-// ---------------------------------------------------------------------------
 
 class ClientProcessTest : public FormsTest {};
 ANYWIRE_CONFORMANCE(ClientProcessTest, ProcessSettings());

@@ -50,7 +50,6 @@ ANYWIRE_CONFORMANCE(ServerTest, AllSettings());
 const auto kIsUnavailable = StatusIs(absl::StatusCode::kUnavailable);
 
 // ---- what a handler knows
-// ---------------------------------------------------------------------------------------
 
 TEST_P(ServerTest, HandlersKnowTheirMethodAndPeer) {
   for (ServerForm form : kServerForms) {
@@ -139,7 +138,6 @@ TEST_P(ServerTest, BlockingHandlersMayMakeBlockingCalls) {
 }
 
 // ---- starting
-// ---------------------------------------------------------------------------------------------------
 
 TEST_P(ServerTest, AnAddressInUseIsRefusedByName) {
   Server second(world().runtime());
@@ -220,7 +218,6 @@ TEST_P(ServerTest, ServersComeAndGo) {
 }
 
 // ---- draining
-// ---------------------------------------------------------------------------------------------------
 
 TEST_P(ServerTest, RunningCallsFinishWhileItDrains) {
   for (ServerForm form : kServerForms) {

@@ -118,7 +118,6 @@ class BlockingRelay final : public conformance::Relay::BlockingService {
 };
 
 // ---- requests and replies
-// ---------------------------------------------------------------------------------------
 
 // A request with a verifiable body.
 Request MakeRequest(uint64_t call, size_t body_size, std::vector<uint32_t> reply_sizes = {},

@@ -43,7 +43,7 @@ class CallChecker {
   CallChecker& operator=(const CallChecker&) = delete;
 
   // ---- the client
-  // -----------------------------------------------------------------------------------------------
+
   // A call is about to be made; its number.
   uint64_t Begin();
   // A reply of `call` has come, the `index`th; the rest is what the reply says of itself.
@@ -53,12 +53,12 @@ class CallChecker {
   void End(uint64_t call, const absl::Status& status, Allowed allowed);
 
   // ---- the server
-  // -----------------------------------------------------------------------------------------------
+
   // A handler runs for the call.
   void OnHandler(uint64_t call);
 
   // ---- the verdict
-  // ----------------------------------------------------------------------------------------------
+
   // When no call is in progress any more, on either side: fails the test for calls that have not
   // ended and for each breach above that shows only now.
   void Verify();

@@ -79,7 +79,8 @@ class FaultConnection final : public Connection, private Connection::Events, pri
     for (Frame& frame : filled_) published_.push_back(std::move(frame));
     filled_.clear();
     if (cut_) return true;
-    // While an OnWritable is due, Transmit would do nothing, whatever the inner connection has left.
+    // While an OnWritable is due, Transmit would do nothing, whatever the inner connection has
+    // left.
     if (waiting_) return false;
     return inner_->Publish() || !published_.empty();
   }

@@ -52,8 +52,8 @@ class FaultControl {
   // While on, attempts to connect neither succeed nor fail. An attempt that was held never ends.
   void HoldConnects(bool on);
 
-  // Ends the thread that brings delayed upward calls; what still waits in connections stays there. For the end of a test,
-  // before the runtime goes.
+  // Ends the thread that brings delayed upward calls; what still waits in connections stays there.
+  // For the end of a test, before the runtime goes.
   void Stop();
 
   // Frames that have travelled so far.

@@ -45,7 +45,9 @@ MATCHER_P(Delivered, delivery, "says " + std::string(DeliveryName(delivery))) {
 
 }  // namespace anywire::test
 
-#define ASSERT_OK(expression) ASSERT_THAT(::anywire::test::StatusOf(expression), ::anywire::test::IsOk())
-#define EXPECT_OK(expression) EXPECT_THAT(::anywire::test::StatusOf(expression), ::anywire::test::IsOk())
+#define ASSERT_OK(expression) \
+  ASSERT_THAT(::anywire::test::StatusOf(expression), ::anywire::test::IsOk())
+#define EXPECT_OK(expression) \
+  EXPECT_THAT(::anywire::test::StatusOf(expression), ::anywire::test::IsOk())
 
 #endif  // ANYWIRE_TESTS_SUPPORT_STATUS_MATCHERS_H_

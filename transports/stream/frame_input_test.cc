@@ -201,7 +201,7 @@ TEST(FrameInputTest, SecondBorrowerGetsAnotherBlock) {
   EXPECT_EQ(kBlocksPerThread, IdleIoBlocks());
 }
 
-// ---- a million hostile inputs -----------------------------------------------------------------
+// ---- a million hostile inputs
 
 class Mutator {
  public:

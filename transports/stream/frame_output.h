@@ -28,13 +28,13 @@ class FrameOutput {
       : max_frame_size_(max_frame_size), max_unsent_(max_unsent) {}
 
   // ---- filling: one at a time; see FrameSink and Connection
-  // --------------------------------------
+
   absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size) ABSL_LOCKS_EXCLUDED(mutex_);
   // Returns whether there is something to send and sending is not blocked.
   bool Publish() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // ---- sending: one at a time, beside the above
-  // --------------------------------------------------
+
   static constexpr size_t kMaxPieces = 16;
   // What is to be sent, in order; nothing while blocked. The bytes stay until Consume.
   size_t Gather(iovec (&pieces)[kMaxPieces]) ABSL_LOCKS_EXCLUDED(mutex_);

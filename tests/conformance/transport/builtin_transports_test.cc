@@ -14,6 +14,7 @@ TransportRegistry Builtin() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Builtin, TransportSuite, ValuesIn(EachTransport(&Builtin)), CaseName);
+INSTANTIATE_TEST_SUITE_P(Builtin, PressureSuite, ValuesIn(EachTransport(&Builtin)), CaseName);
 INSTANTIATE_TEST_SUITE_P(BuiltinBytewise, TransportSuite,
                          ValuesIn(EachTransportInPieces(&Builtin, 1)), CaseName);
 INSTANTIATE_TEST_SUITE_P(BuiltinInSevens, TransportSuite,

@@ -50,8 +50,8 @@ class Peer final : private Connection::Events {
   size_t max_frame_size() const { return connection_->info().max_frame_size; }
 
   // ---- any thread
-  // --------------------------------------------------------------------------------- Writes one
-  // frame and publishes it. False: no room.
+
+  // Writes one frame and publishes it. False: no room.
   bool TryWrite(uint64_t stream, absl::string_view bytes) ABSL_LOCKS_EXCLUDED(fill_mutex_);
   // Transmits, or has the thread do it that already does. What is left goes on by OnWritable.
   absl::Status Transmit() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -60,8 +60,8 @@ class Peer final : private Connection::Events {
   absl::Status Send(uint64_t stream, absl::string_view bytes);
 
   // ---- one thread at a time
-  // ----------------------------------------------------------------------- Receives until there
-  // are `count` frames, or the end; what was received is appended.
+
+  // Receives until there are `count` frames, or the end; what was received is appended.
   absl::Status Receive(size_t count, std::vector<Frame>& frames);
   // One frame.
   absl::StatusOr<Frame> ReceiveOne();

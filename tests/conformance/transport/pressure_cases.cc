@@ -11,8 +11,8 @@ namespace {
 // More than any transport may hold: the system's socket buffers are the largest part.
 constexpr size_t kTooMuch = 256 << 20;
 
-// Sends frames of `size` bytes until there is no room; returns how many. Number i has Content(9,
-// i).
+// Sends frames of `size` bytes until there is no room; returns how many. They have Content(9, 0),
+// Content(9, 1) and so on.
 uint64_t FillUp(Peer& peer, size_t size) {
   uint64_t frames = 0;
   while (frames * size < kTooMuch) {
@@ -27,8 +27,7 @@ uint64_t FillUp(Peer& peer, size_t size) {
   return frames;
 }
 
-TEST_P(TransportSuite, SendingStopsAndGoesOn) {
-  if (in_pieces()) GTEST_SKIP() << "a full buffer is no different in pieces";
+TEST_P(PressureSuite, SendingStopsAndGoesOn) {
   Pair pair = ConnectPair();
   const size_t size = std::min<size_t>(pair.client->max_frame_size(), 16 << 10);
   uint64_t sent = FillUp(*pair.client, size);
@@ -50,8 +49,7 @@ TEST_P(TransportSuite, SendingStopsAndGoesOn) {
 }
 
 // Refused with nobody sending again: OnWritable alone carries on, once the peer reads.
-TEST_P(TransportSuite, WritableComesWhenThePeerReads) {
-  if (in_pieces()) GTEST_SKIP() << "a full buffer is no different in pieces";
+TEST_P(PressureSuite, WritableComesWhenThePeerReads) {
   Pair pair = ConnectPair();
   for (int round = 0; round < 3; ++round) {
     const size_t size = std::min<size_t>(pair.client->max_frame_size(), 16 << 10);
@@ -78,8 +76,7 @@ TEST_P(TransportSuite, LargestFrameFitsWhenNothingWaits) {
 }
 
 // A sender that asks Publish whether to transmit would otherwise do so for ever.
-TEST_P(TransportSuite, NothingToTransmitWhileThePeerDoesNotRead) {
-  if (in_pieces()) GTEST_SKIP() << "a full buffer is no different in pieces";
+TEST_P(PressureSuite, NothingToTransmitWhileThePeerDoesNotRead) {
   Pair pair = ConnectPair();
   const size_t size = std::min<size_t>(pair.client->max_frame_size(), 16 << 10);
   const uint64_t sent = FillUp(*pair.client, size);
@@ -94,8 +91,7 @@ TEST_P(TransportSuite, NothingToTransmitWhileThePeerDoesNotRead) {
 }
 
 // One direction that is full does not stop the other.
-TEST_P(TransportSuite, DirectionsAreIndependent) {
-  if (in_pieces()) GTEST_SKIP() << "a full buffer is no different in pieces";
+TEST_P(PressureSuite, DirectionsAreIndependent) {
   Pair pair = ConnectPair();
   const uint64_t sent = FillUp(*pair.client, 1000);
   for (uint64_t i = 0; i < 100; ++i) {
@@ -106,8 +102,7 @@ TEST_P(TransportSuite, DirectionsAreIndependent) {
   EXPECT_TRUE(pair.server->Receive(sent, received).ok());
 }
 
-TEST_P(TransportSuite, RefusedSenderHearsOfTheEnd) {
-  if (in_pieces()) GTEST_SKIP() << "a full buffer is no different in pieces";
+TEST_P(PressureSuite, RefusedSenderHearsOfTheEnd) {
   for (bool by_peer : {true, false}) {
     Pair pair = ConnectPair();
     FillUp(*pair.client, 1000);

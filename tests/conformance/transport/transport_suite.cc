@@ -9,8 +9,6 @@
 
 namespace anywire::test {
 
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(TransportSuite);
-
 std::vector<TransportCase> EachTransportInPieces(RegistryFactory make_registry, size_t piece) {
   std::vector<TransportCase> cases;
   const TransportRegistry registry = make_registry();

@@ -4,7 +4,9 @@
 //
 //   anywire::TransportRegistry Registry() { ... registry.Register(...) ... }
 //   INSTANTIATE_TEST_SUITE_P(Mine, TransportSuite, ValuesIn(EachTransport(&Registry)), CaseName);
+//   INSTANTIATE_TEST_SUITE_P(Mine, PressureSuite, ValuesIn(EachTransport(&Registry)), CaseName);
 //
+// A suite that is left out fails as not instantiated.
 // Both ends live in one process, each with an EventLoop of its own.
 #ifndef ANYWIRE_TESTS_CONFORMANCE_TRANSPORT_TRANSPORT_SUITE_H_
 #define ANYWIRE_TESTS_CONFORMANCE_TRANSPORT_TRANSPORT_SUITE_H_
@@ -52,7 +54,7 @@ class TransportSuite : public ::testing::TestWithParam<TransportCase> {
   std::string FreshAddress() { return transport_->FreshAddress(scratch_.path()); }
 
   // ---- each on its loop, bounded in time; an error ends the test by its status
-  // -------------------
+
   absl::StatusOr<std::unique_ptr<Listener>> Listen(const std::string& address,
                                                    const Transport::ListenOptions& options = {});
   using Accepted = absl::StatusOr<std::unique_ptr<Connection>>;
@@ -84,6 +86,10 @@ class TransportSuite : public ::testing::TestWithParam<TransportCase> {
   EventLoop server_loop_{"server"};
   std::unique_ptr<Listener> listener_;  // of ConnectEnds
 };
+
+// The tests that fill what lies between the two ends. They run as the transport is: a full buffer
+// is no different in pieces.
+class PressureSuite : public TransportSuite {};
 
 class TransportSuite::Accepting {
  public:
