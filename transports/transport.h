@@ -53,8 +53,8 @@
 
 namespace anywire {
 
-// Who is at the other end, as far as the operating system (later: TLS) vouches for it. Never taken
-// from the peer's bytes.
+// Who is at the other end, as far as somebody besides the peer vouches for it: the operating
+// system, or a proof that the transport has checked. Never taken from the peer's bytes.
 struct PeerIdentity {
   struct Credentials {
     uid_t uid = 0;

@@ -4,14 +4,13 @@
 // three roles, each held by at most one thread at a time:
 //
 //   reader       receives frames and gives them to the machine. A thread that waits for an answer
-//   of its own (Await) takes
-//                the role and blocks in the transport, so a blocking call is one send and one
-//                receive with no other thread involved. When nobody waits, the loop's thread has
-//                the role by watching the connection; it takes it over lazily, so that a row of
-//                blocking calls costs no system call for handing it to and fro.
+//                of its own (Await) takes the role and blocks in the transport, so a blocking call
+//                is one send and one receive with no other thread involved. When nobody waits, the
+//                loop's thread has the role by watching the connection; it takes it over lazily,
+//                so that a row of blocking calls costs no system call for handing it to and fro.
 //   dispatcher   hands events to the calls (CallSink), outside the lock, in order.
 //   transmitter  moves published frames, outside the lock; what other threads write meanwhile
-//   leaves with the next round.
+//                leaves with the next round.
 //
 // A thread blocks in the transport only while nobody dispatches and no event waits, since it cannot
 // be woken from there: whatever completes its operation is then either in frames that it will
@@ -164,8 +163,8 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   class LoopAlarm;
 
   struct ThisThread {
-    Endpoint* dispatching =
-        nullptr;    // whose events are handed on, the innermost if there are several
+    // Whose events are handed on, the innermost if there are several.
+    Endpoint* dispatching = nullptr;
     int depth = 0;  // dispatches and transmissions under way, of any endpoints
     bool borrowed = false;
   };
