@@ -41,3 +41,15 @@ no_coverage_tools = repository_rule(
     implementation = _no_coverage_tools_impl,
     doc = "Stands in for the coverage tools that Bazel would download before it builds any test.",
 )
+
+def system_repositories():
+    """What a WORKSPACE that builds anywire, or with it, needs: Debian's rule sets and its Python. Nothing is downloaded."""
+    debian_rules_cc(name = "rules_cc")
+    no_coverage_tools(name = "remote_coverage_tools")
+    for name, path in [
+        ("rules_java", "/usr/share/bazel/rules/java"),
+        ("rules_proto", "/usr/share/bazel/rules/proto"),
+        ("bazel_skylib", "/usr/share/bazel/tools/skylib"),
+    ]:
+        native.local_repository(name = name, path = path)
+    native.register_toolchains(str(Label("//tools/bazel:python_toolchain")))
