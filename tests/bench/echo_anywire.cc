@@ -93,11 +93,5 @@ int main(int argc, char** argv) {
     CountMessageAllocations(std::stoi(argv[2]));
     return 0;
   }
-  const Command command = ParseCommand(argc, argv);
-  if (command.is_server) {
-    Serve(command.uri);
-  } else {
-    Client client(command.uri);
-    RunLoad(client, command.calls, command.timed);
-  }
+  Run<Client>(ParseCommand(argc, argv), &Serve);
 }

@@ -135,11 +135,5 @@ void Serve(const std::string& uri) {
 
 int main(int argc, char** argv) {
   using namespace anywire::bench;
-  const Command command = ParseCommand(argc, argv);
-  if (command.is_server) {
-    Serve(command.uri);
-  } else {
-    Client client(command.uri);
-    RunLoad(client, command.calls, command.timed);
-  }
+  Run<Client>(ParseCommand(argc, argv), &Serve);
 }

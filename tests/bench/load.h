@@ -49,6 +49,18 @@ struct Command {
 };
 Command ParseCommand(int argc, char** argv);
 
+// Does what the command says: serves, or makes its calls with a `Client`, an EchoClient made of a
+// URI.
+template <typename Client>
+void Run(const Command& command, void (*serve)(const std::string& uri)) {
+  if (command.is_server) {
+    serve(command.uri);
+  } else {
+    Client client(command.uri);
+    RunLoad(client, command.calls, command.timed);
+  }
+}
+
 }  // namespace anywire::bench
 
 #endif  // ANYWIRE_TESTS_BENCH_LOAD_H_
