@@ -92,7 +92,7 @@ class Connection : public FrameSink {
     // (level-triggered); an implementation may call it without cause.
     virtual void OnReadable() = 0;
     // Once after NewFrame found no room, or Transmit left bytes unsent: there is room, or sending
-    // has failed; call Transmit again. May come from inside the very Transmit that made the room,
+    // has failed; Publish and Transmit again. May come from inside the very Transmit that made the room,
     // and without cause.
     virtual void OnWritable() = 0;
   };
@@ -105,8 +105,8 @@ class Connection : public FrameSink {
 
   // SENDING. NewFrame (see FrameSink) gives a frame to fill, Publish makes all frames filled so far
   // ready to travel and Transmit moves them. The two are apart so that many threads may fill frames
-  // under one lock while one of them is in a system call without it. Publish returns true when
-  // Transmit has something to do.
+  // under one lock while one of them is in a system call without it: NewFrame may run beside
+  // Transmit, Publish may not. Publish returns true when Transmit has something to do.
   //
   // NewFrame refuses (null) when as many bytes wait as the transport is willing to hold, so no
   // sender can make it grow without bound. One frame always fits when nothing waits. On a
@@ -114,8 +114,7 @@ class Connection : public FrameSink {
   virtual bool Publish() = 0;
 
   // Sends what was published before the call, as far as the other side takes it without waiting. OK
-  // also when some is left; then OnWritable comes later. What is published while it runs may need
-  // another Transmit, as that Publish said. An error is final and the same for every later call;
+  // also when some is left; then OnWritable comes later. An error is final and the same for every later call;
   // frames in flight may or may not have arrived.
   virtual absl::Status Transmit() = 0;
 

@@ -3,9 +3,10 @@
 Each is the difference of two runs of different length, so that starting and connecting cancel out.
 """
 
-# User-space instructions, client plus server, by callgrind. The goal is 6,000; today it is 6,700 to 6,900, by how threads
-# meet, and must not grow. Some 1,600 of them are Protocol Buffers' and the handler's own.
-INSTRUCTIONS = 7300
+# User-space instructions, client plus server, by callgrind. The goal is 6,000. Today it is 6,700 to 6,900, and up to 7,600 on a
+# machine so busy that the server's thread does not stay with the connection; it must not grow. Some 1,600 of them are Protocol
+# Buffers' and the handler's own.
+INSTRUCTIONS = 8000
 
 # Calls of operator new, client plus server, beyond those that the same messages cost protobuf alone.
 ALLOCATIONS = 2

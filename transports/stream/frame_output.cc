@@ -1,6 +1,7 @@
 #include "transports/stream/frame_output.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/base/macros.h"
@@ -11,108 +12,116 @@ namespace anywire {
 absl::Span<uint8_t> FrameOutput::NewFrame(uint64_t stream, size_t size) {
   ABSL_HARDENING_ASSERT(size >= 1 && size <= max_frame_size_);
   const size_t need = FrameHeaderSize(stream, size) + size;
-  MutexLock lock(&mutex_);
-  if (failed_ && unsent_ != 0) {
-    // Nobody looks at these any more.
-    for (Chunk& chunk : chunks_) Drop(chunk);
-    chunks_.clear();
-    unsent_ = 0;
-  }
-  if (unsent_ != 0 && need > max_unsent_ - std::min(unsent_, max_unsent_)) {
-    refused_ = true;
-    return {};
-  }
+  if (!HasRoom(need) && !MakeRoom(need)) return {};
   Chunk& chunk = ChunkFor(need);
   uint8_t* const body = WriteFrameHeader(stream, size, chunk.data() + chunk.filled);
   chunk.filled += need;
-  unsent_ += need;
+  unpublished_ += need;
   return absl::MakeSpan(body, size);
 }
 
-bool FrameOutput::Publish() {
-  MutexLock lock(&mutex_);
-  for (auto chunk = chunks_.rbegin(); chunk != chunks_.rend(); ++chunk) {
-    if (chunk->published == chunk->filled) break;
-    chunk->published = chunk->filled;
+bool FrameOutput::MakeRoom(size_t size) {
+  if (failed_.load(std::memory_order_acquire)) {
+    DropUnpublished();
+    return true;
   }
-  return unsent_ != 0 && !blocked_;
+  // The sender looks at refused_ after it has taken away what it sent, and this looks again after
+  // it has set it: one of the two sees what the other has done.
+  refused_.store(true);
+  if (!HasRoom(size)) return false;
+  refused_.store(false);
+  return true;
 }
 
-size_t FrameOutput::Gather(iovec (&pieces)[kMaxPieces]) {
-  MutexLock lock(&mutex_);
-  if (blocked_ || failed_) return 0;
+bool FrameOutput::Publish() {
+  if (failed_.load(std::memory_order_acquire)) {
+    DropUnpublished();
+    return true;  // so that Transmit is called, and tells
+  }
+  // While sending is blocked, what comes gathers in as few chunks as will hold it.
+  if (blocked_.load(std::memory_order_acquire)) return false;
+  const size_t before = unsent_.load(std::memory_order_relaxed);
+  if (unpublished_ == 0) return before != 0;
+  if (before == 0) {
+    filling_.swap(sending_);
+  } else {
+    std::move(filling_.begin(), filling_.end(), std::back_inserter(sending_));
+    filling_.clear();
+  }
+  unsent_.store(before + std::exchange(unpublished_, 0), std::memory_order_relaxed);
+  return true;
+}
+
+void FrameOutput::DropUnpublished() {
+  filling_.clear();
+  unpublished_ = 0;
+}
+
+size_t FrameOutput::Gather(iovec (&pieces)[kMaxPieces]) const {
+  if (unsent_.load(std::memory_order_relaxed) == 0 || blocked_.load(std::memory_order_acquire) ||
+      failed_.load(std::memory_order_relaxed)) {
+    return 0;
+  }
   size_t count = 0;
-  for (const Chunk& chunk : chunks_) {
+  for (const Chunk& chunk : sending_) {
     if (count == kMaxPieces) break;
-    if (chunk.sent == chunk.published) continue;
-    pieces[count++] = {chunk.data() + chunk.sent, chunk.published - chunk.sent};
+    pieces[count++] = {chunk.data() + chunk.sent, chunk.filled - chunk.sent};
   }
   return count;
 }
 
 bool FrameOutput::Consume(size_t size, bool blocked) {
-  MutexLock lock(&mutex_);
-  if (failed_) return false;
-  blocked_ = blocked;
-  unsent_ -= size;
-  Chunk& last = chunks_.back();
-  if (unsent_ == 0 && chunks_.size() == 1 && last.small != nullptr) {
+  if (blocked) blocked_.store(true, std::memory_order_release);
+  const size_t left = unsent_.load(std::memory_order_relaxed) - size;
+  Chunk& last = sending_.back();
+  if (left == 0 && sending_.size() == 1 && last.small != nullptr) {
     // The usual case: all is sent, and the same bytes are used again.
-    last.sent = last.published = last.filled = 0;
+    last.sent = last.filled = 0;
   } else {
     DropSent(size);
   }
-  return unsent_ <= max_unsent_ / 2 && std::exchange(refused_, false);
+  unsent_.store(left);
+  return left <= max_unsent_ / 2 && refused_.load() && refused_.exchange(false);
 }
 
 void FrameOutput::DropSent(size_t size) {
-  auto chunk = chunks_.begin();
-  for (; chunk != chunks_.end(); ++chunk) {
-    const size_t here = std::min(size, chunk->published - chunk->sent);
+  auto chunk = sending_.begin();
+  for (; chunk != sending_.end(); ++chunk) {
+    const size_t here = std::min(size, chunk->filled - chunk->sent);
     chunk->sent += here;
     size -= here;
     if (chunk->sent != chunk->filled) break;
-    Drop(*chunk);
   }
-  chunks_.erase(chunks_.begin(), chunk);
-}
-
-void FrameOutput::Unblock() {
-  MutexLock lock(&mutex_);
-  blocked_ = false;
+  sending_.erase(sending_.begin(), chunk);
 }
 
 void FrameOutput::Fail() {
-  MutexLock lock(&mutex_);
-  failed_ = true;
-  blocked_ = false;
+  sending_.clear();
+  failed_.store(true, std::memory_order_release);
+  Unblock();
 }
 
 size_t FrameOutput::held() const {
-  MutexLock lock(&mutex_);
-  size_t result = spare_ != nullptr ? kSmallChunk : 0;
-  for (const Chunk& chunk : chunks_) result += chunk.capacity();
+  size_t result = 0;
+  for (const Chunk& chunk : filling_) result += chunk.capacity();
+  for (const Chunk& chunk : sending_) result += chunk.capacity();
   return result;
 }
 
 FrameOutput::Chunk& FrameOutput::ChunkFor(size_t size) {
-  if (!chunks_.empty() && chunks_.back().capacity() - chunks_.back().filled >= size) {
-    return chunks_.back();
+  if (!filling_.empty() && filling_.back().capacity() - filling_.back().filled >= size) {
+    return filling_.back();
   }
+  // An empty one that is too small is not worth keeping: chunks in a row have something to send.
+  if (unpublished_ == 0) filling_.clear();
   Chunk chunk;
-  if (chunks_.empty() && size <= kSmallChunk) {
-    chunk.small = spare_ != nullptr ? std::move(spare_)
-                                    : std::make_unique_for_overwrite<uint8_t[]>(kSmallChunk);
+  if (filling_.empty() && size <= kSmallChunk) {
+    chunk.small = std::make_unique_for_overwrite<uint8_t[]>(kSmallChunk);
   } else {
     chunk.block = BorrowIoBlock();
   }
-  chunks_.push_back(std::move(chunk));
-  return chunks_.back();
-}
-
-void FrameOutput::Drop(Chunk& chunk) {
-  if (chunk.small != nullptr) spare_ = std::move(chunk.small);
-  chunk.block.reset();
+  filling_.push_back(std::move(chunk));
+  return filling_.back();
 }
 
 }  // namespace anywire

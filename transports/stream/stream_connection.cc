@@ -143,6 +143,9 @@ absl::StatusOr<absl::Span<const ReceivedFrame>> StreamConnection::Receive(Instan
         receive_status_ = absl::UnavailableError(
             input_.in_frame() ? "closed by peer in the middle of a frame" : "closed by peer");
       }
+      // A peer that sends no more reads no more, but a sender that waits for room would learn it
+      // only when the peer's socket is gone too.
+      io_.Shutdown();
       return receive_status_;
     }
     input_.Commit(static_cast<size_t>(size));

@@ -90,10 +90,11 @@ TEST_P(TransportSuite, WhatIsNotPublishedStays) {
   Pair pair = ConnectPair();
   Connection& connection = pair.client->connection();
   ASSERT_TRUE(pair.client->Send(1, "published").ok());
+  EXPECT_EQ((Frame{1, "published"}), pair.server->ReceiveOne().value_or(Frame{}));
+  if (in_pieces()) return;  // its Transmit may still be under way
   absl::Span<uint8_t> room = connection.NewFrame(1, 5);
   std::copy_n("later", 5, room.begin());
-  ASSERT_TRUE(pair.client->Transmit().ok());
-  EXPECT_EQ((Frame{1, "published"}), pair.server->ReceiveOne().value_or(Frame{}));
+  ASSERT_TRUE(connection.Transmit().ok());
   absl::StatusOr<absl::Span<const ReceivedFrame>> nothing = pair.server->connection().Receive(
       std::chrono::steady_clock::now() + std::chrono::milliseconds(20));
   ASSERT_TRUE(nothing.ok()) << nothing.status();

@@ -35,7 +35,6 @@ bool Peer::TryWrite(uint64_t stream, absl::string_view bytes) {
   if (room.data() == nullptr) return false;
   EXPECT_EQ(bytes.size(), room.size());
   std::memcpy(room.data(), bytes.data(), bytes.size());
-  connection_->Publish();
   return true;
 }
 
@@ -53,6 +52,10 @@ absl::Status Peer::Transmit() {
         transmitting_ = false;
         return send_status_;
       }
+    }
+    {
+      absl::MutexLock lock(&fill_mutex_);
+      connection_->Publish();
     }
     absl::Status status = connection_->Transmit();
     absl::MutexLock lock(&mutex_);
