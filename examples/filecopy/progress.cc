@@ -24,7 +24,11 @@ void Progress::Show() {
   while (!over_.WaitForNotificationWithTimeout(interval)) {
     const std::string line = Line(absl::FromChrono(std::chrono::steady_clock::now() - start));
     // On a terminal: over the last line, whose rest is cleared.
-    absl::FPrintF(stderr, terminal_ ? "\r%s\033[K" : "%s\n", line);
+    if (terminal_) {
+      absl::FPrintF(stderr, "\r%s\033[K", line);
+    } else {
+      absl::FPrintF(stderr, "%s\n", line);
+    }
     fflush(stderr);
   }
   if (terminal_) absl::FPrintF(stderr, "\r\033[K");
