@@ -87,7 +87,7 @@ void Endpoint::Complete(Operation& operation, bool ok) {
   });
 }
 
-void Endpoint::Dispatch() {
+void Endpoint::Dispatch() noexcept {
   dispatching_ = true;
   while (!events_.empty()) {
     batch_.swap(events_);

@@ -207,7 +207,7 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
 
   // ---- the dispatcher and the transmitter (endpoint.cc)
   // Hands on the events that wait; nobody else is doing so. Releases and retakes the lock.
-  void Dispatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Dispatch() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether there may be something to send, and by this thread.
   bool MayTransmit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return unsent_ && !transmitting_ && send_failed_.ok() && !lost_;
