@@ -92,8 +92,8 @@ class Connection : public FrameSink {
     // (level-triggered); an implementation may call it without cause.
     virtual void OnReadable() = 0;
     // Once after NewFrame found no room, or Transmit left bytes unsent: there is room, or sending
-    // has failed; Publish and Transmit again. May come from inside the very Transmit that made the room,
-    // and without cause.
+    // has failed; Publish and Transmit again. May come from inside the very Transmit that made the
+    // room, and without cause.
     virtual void OnWritable() = 0;
   };
 
@@ -114,8 +114,8 @@ class Connection : public FrameSink {
   virtual bool Publish() = 0;
 
   // Sends what was published before the call, as far as the other side takes it without waiting. OK
-  // also when some is left; then OnWritable comes later. An error is final and the same for every later call;
-  // frames in flight may or may not have arrived.
+  // also when some is left; then OnWritable comes later. An error is final and the same for every
+  // later call; frames in flight may or may not have arrived.
   virtual absl::Status Transmit() = 0;
 
   // RECEIVING. Returns what has arrived: one or more frames, or none when `wait_until` passes first

@@ -166,7 +166,7 @@ TEST_F(PacketLimitsTest, AcceptingPausesWhileThereAreNoDescriptors) {
   ASSERT_TRUE(connected.WaitForNotificationWithTimeout(kPatience));
   {
     absl::MutexLock lock(&Calls().mutex);
-    const auto three = [] { return Calls().times.size() >= 3; };
+    const auto three = []() ABSL_NO_THREAD_SAFETY_ANALYSIS { return Calls().times.size() >= 3; };
     ASSERT_TRUE(Calls().mutex.AwaitWithTimeout(absl::Condition(&three), kPatience));
     for (size_t i = 1; i < 3; ++i) {
       EXPECT_GE(Calls().times[i] - Calls().times[i - 1], std::chrono::milliseconds(10)) << i;

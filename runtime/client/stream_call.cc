@@ -267,7 +267,9 @@ void StreamCall::Send(const protocol::Payload& payload, bool half_close) {
   const SendResult result =
       endpoint->Run([this, &payload, half_close](protocol::Protocol& protocol, Endpoint::Events&) {
         const SendResult result = protocol.Send(id_, payload);
-        if (half_close) protocol.HalfClose(id_);
+        // Without the message an end would make the server take the stream for whole.
+        const bool taken = result == SendResult::kSent || result == SendResult::kQueued;
+        if (half_close && taken) protocol.HalfClose(id_);
         return result;
       });
   if (result == SendResult::kQueued) return;  // kWritable completes the write

@@ -229,6 +229,7 @@ void Endpoint::OnAlarm(Instant now) {
 void Endpoint::Lose(const absl::Status& why, Instant now) {
   if (lost_) return;
   lost_ = true;
+  lost_why_ = why;
   retired_.store(true, std::memory_order_relaxed);
   Watch(false);
   // What the machine still has to say, its reason for instance, before it hears of the loss.
@@ -236,7 +237,6 @@ void Endpoint::Lose(const absl::Status& why, Instant now) {
   protocol_->OnConnectionLost(why, events_);
   // A thread that is transmitting does this when it is through.
   if (!transmitting_) SendLastWords();
-  lost_why_ = why;
   loop_.Post([self = shared_from_this()] { self->TellLost(); });
 }
 

@@ -186,8 +186,9 @@ class Protocol {
     bool release_at_end = false;
   };
   // Begins a call. An error means that there is no call (nothing to Release) and carries
-  // Delivery::kNotSent: INVALID_ARGUMENT (metadata), RESOURCE_EXHAUSTED (a limit), UNAVAILABLE (the
-  // connection is ending), DEADLINE_EXCEEDED. With `message`, `queued` is set when the machine
+  // Delivery::kNotSent: INVALID_ARGUMENT (metadata), RESOURCE_EXHAUSTED (a limit; max_queued_bytes
+  // too for a message that might have left at once), UNAVAILABLE (the connection is ending),
+  // DEADLINE_EXCEEDED. With `message`, `queued` is set when the machine
   // keeps it and kWritable will follow.
   virtual absl::StatusOr<CallId> Open(const OpenRequest& request, Instant now, bool* queued) = 0;
   virtual void HalfClose(CallId call) = 0;

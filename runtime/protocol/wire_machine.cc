@@ -189,6 +189,9 @@ const char* WireMachine::OnGrant(Call& call, wire::Bytes bytes) {
 absl::Status WireMachine::OnTime(Instant now, Events& events) { return RunTimers(now, events); }
 
 absl::Status WireMachine::RunTimers(Instant now, Events& events) {
+  // Threads look at the clock before they have the machine: time does not go back here for that. A
+  // timer set anew for a time that has been passed already would be due again at once, for ever.
+  now = latest_ = std::max(latest_, now);
   while (TimingWheel::Timer* const timer = timers_.PopDue(now)) {
     if (!control_.IsMine(timer)) {
       Call& call = *static_cast<Call*>(timer->owner);

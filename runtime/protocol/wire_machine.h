@@ -198,6 +198,7 @@ class WireMachine : public Protocol {
   void AdmitWaiting();
   absl::Status OnControlFrame(absl::Span<const uint8_t> bytes, Instant now, Events& events);
 
+  Instant latest_;             // the latest time that the timers have heard of
   absl::Status end_;           // why the connection ended; OK while it lives
   size_t fragment_bytes_ = 0;  // in the `fragments` of all calls
 };

@@ -152,6 +152,7 @@ void ServerCall::Write(const MessageLite& message, Operation& done) {
         const SendResult result = protocol.Send(call_, payload);
         if (result == SendResult::kQueued) {
           const MutexLock lock(&mutex_);
+          if (over_) return SendResult::kOver;  // the handler has returned meanwhile
           pending_write_ = &done;
         }
         return result;

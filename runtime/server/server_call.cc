@@ -38,6 +38,8 @@ void ServerCall::Unassign() {
   running_ = false;
   has_request_ = false;
   message_bytes_ = 0;
+  pending_read_ = {};
+  pending_write_ = nullptr;
   DropUnread();
   if (unread_.capacity() > kUnreadKept) std::vector<Unread>().swap(unread_);
   CallContext::Reset();

@@ -38,6 +38,13 @@ bool Peer::TryWrite(uint64_t stream, absl::string_view bytes) {
   return true;
 }
 
+bool Peer::Publish() {
+  absl::MutexLock lock(&mutex_);
+  if (transmitting_) return true;
+  absl::MutexLock fill_lock(&fill_mutex_);
+  return connection_->Publish();
+}
+
 absl::Status Peer::Transmit() {
   {
     absl::MutexLock lock(&mutex_);

@@ -51,9 +51,12 @@ class Peer final : private Connection::Events {
 
   // ---- any thread
 
-  // Writes one frame and publishes it. False: no room.
+  // Writes one frame, which the next Transmit publishes. False: no room.
   bool TryWrite(uint64_t stream, absl::string_view bytes) ABSL_LOCKS_EXCLUDED(fill_mutex_);
-  // Transmits, or has the thread do it that already does. What is left goes on by OnWritable.
+  // Publishes. Whether there is something for Transmit to do.
+  bool Publish() ABSL_LOCKS_EXCLUDED(mutex_, fill_mutex_);
+  // Publishes and transmits, or has the thread do it that already does. What is left goes on by
+  // OnWritable.
   absl::Status Transmit() ABSL_LOCKS_EXCLUDED(mutex_);
   // Writes, publishes and transmits one frame, waiting for room as often as it must. UNAVAILABLE
   // and the like when sending has failed; DEADLINE_EXCEEDED when there was no room for too long.
