@@ -313,6 +313,27 @@ TEST_F(StreamRulesTest, MessagesThatWaitToBeSentHaveALimit) {
   }
 }
 
+// The server must not take a stream for whole whose message was refused.
+TEST_F(StreamRulesTest, ARefusedMessageIsNotFollowedByTheEndOfItsStream) {
+  const StringValue largest = TextOfSize(kMaxSend);
+  constexpr size_t kFits = kMaxQueued / kMaxSend;
+  std::vector<std::unique_ptr<ClientStream>> streams;
+  std::vector<std::unique_ptr<NotedOperation>> written;
+  for (size_t i = 0; i <= kFits; ++i) {
+    streams.push_back(channel_->StartStream(kBothWays, nullptr, {}));
+    written.push_back(std::make_unique<NotedOperation>());
+    streams.back()->Write(largest, *written.back());
+    streams.back()->WritesDone();
+  }
+  const auto script = dials_.Accept(0);
+  EXPECT_FALSE(written.back()->ok());  // all wait for the server's hello, and there are too many
+  ScriptedPeer peer(script);
+  peer.WaitForCancel(kFits);
+  EXPECT_FALSE(peer.CallAt(kFits).half_closed);
+  for (const auto& stream : streams) stream->Cancel();
+  for (size_t i = 0; i < kFits; ++i) written[i]->ok();
+}
+
 TEST_F(StreamRulesTest, AMessageWithoutItsRequiredFieldsIsNotSent) {
   const Demanding empty;
   Reader reader(channel_->StartStream(kServerStreaming, &empty, {}));

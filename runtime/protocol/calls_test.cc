@@ -167,6 +167,23 @@ TEST(TimeTest, TheDeadlineEndsACallAtBothEnds) {
   EXPECT_TRUE(pair.client_events.empty());
 }
 
+// A thread looks at the clock before it has the machine, and another may have had it meanwhile.
+TEST(TimeTest, TimeDoesNotGoBack) {
+  MachinePair pair;
+  MachinePair::OpenOptions options = OpenCall::Streaming();
+  options.deadline = pair.now + seconds(1);
+  OpenCall first(pair, options);
+  const Instant before = pair.now;
+  pair.now += seconds(2);
+  ASSERT_TRUE(pair.client.OnTime(pair.now, pair.client_events).ok());
+  EXPECT_EQ(FinalOf(pair.TakeClientEvents()).code(), absl::StatusCode::kDeadlineExceeded);
+  pair.now = before;
+  options.deadline = before + milliseconds(1500);
+  ASSERT_TRUE(pair.Open(options).ok());
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_EQ(FinalOf(pair.TakeClientEvents()).code(), absl::StatusCode::kDeadlineExceeded);
+}
+
 TEST(TimeTest, AReplyAfterTheDeadlineIsTooLate) {
   MachinePair pair;
   MachinePair::OpenOptions options = OpenCall::Streaming();
