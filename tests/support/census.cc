@@ -5,6 +5,7 @@
 
 #include <climits>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <thread>
 
@@ -39,9 +40,12 @@ std::map<int, std::string> Census::Descriptors() {
   return descriptors;
 }
 
-size_t Census::Threads() {
-  size_t threads = 0;
-  ForEachEntry("/proc/self/task", [&threads](const char*, int) { ++threads; });
+std::map<int, std::string> Census::Threads() {
+  std::map<int, std::string> threads;
+  ForEachEntry("/proc/self/task", [&threads](const char* id, int) {
+    std::ifstream file(absl::StrCat("/proc/self/task/", id, "/comm"));
+    std::getline(file, threads[std::atoi(id)]);
+  });
   return threads;
 }
 
@@ -52,8 +56,10 @@ absl::Status Census::Compare() const {
   for (const auto& [fd, target] : Descriptors()) {
     if (descriptors_.count(fd) == 0) absl::StrAppend(&more, " descriptor ", fd, " (", target, ")");
   }
-  if (const size_t threads = Threads(); threads > threads_) {
-    absl::StrAppend(&more, " ", threads - threads_, " threads");
+  if (const std::map<int, std::string> threads = Threads(); threads.size() > threads_.size()) {
+    for (const auto& [id, name] : threads) {
+      if (threads_.count(id) == 0) absl::StrAppend(&more, " thread ", id, " (", name, ")");
+    }
   }
   if (more.empty()) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("left behind:", more));

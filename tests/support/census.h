@@ -2,7 +2,6 @@
 #ifndef ANYWIRE_TESTS_SUPPORT_CENSUS_H_
 #define ANYWIRE_TESTS_SUPPORT_CENSUS_H_
 
-#include <cstddef>
 #include <map>
 #include <string>
 
@@ -23,11 +22,11 @@ class Census {
 
  private:
   static std::map<int, std::string> Descriptors();
-  static size_t Threads();
+  static std::map<int, std::string> Threads();
   absl::Status Compare() const;
 
   std::map<int, std::string> descriptors_;
-  size_t threads_;
+  std::map<int, std::string> threads_;
 };
 
 }  // namespace anywire::test

@@ -77,7 +77,6 @@ TEST_P(TransportSuite, FramesPublishedTogetherArriveTogetherOrNot) {
       const std::string content = Content(3, i, i + 1);
       std::copy(content.begin(), content.end(), room.begin());
     }
-    EXPECT_TRUE(connection.Publish());
     ASSERT_TRUE(pair.client->Transmit().ok());
     std::vector<Frame> received;
     ASSERT_TRUE(pair.server->Receive(10, received).ok());
