@@ -68,14 +68,9 @@ TEST_P(TransportSuite, FramesOfOneStreamKeepTheirOrder) {
 
 TEST_P(TransportSuite, FramesPublishedTogetherArriveTogetherOrNot) {
   Pair pair = ConnectPair();
-  Connection& connection = pair.client->connection();
   for (uint64_t round = 0; round < 20; ++round) {
     for (uint64_t i = 0; i < 10; ++i) {
-      const absl::Span<uint8_t> room = connection.NewFrame(3, i + 1);
-      ASSERT_NE(nullptr, room.data());
-      ASSERT_EQ(i + 1, room.size());
-      const std::string content = Content(3, i, i + 1);
-      std::copy(content.begin(), content.end(), room.begin());
+      ASSERT_TRUE(pair.client->TryWrite(3, Content(3, i, i + 1)));
     }
     ASSERT_TRUE(pair.client->Transmit().ok());
     std::vector<Frame> received;
