@@ -1,7 +1,6 @@
 #include "tests/conformance/rpc_suite.h"
 
 #include <cstdio>
-#include <thread>
 
 #include "gtest/gtest.h"
 #include "tests/conformance/peer.h"
@@ -24,9 +23,6 @@ int RunRpcSuite(int argc, char** argv, TransportRegistry (*make_registry)(),
     std::fputs("no conformance cases are linked in\n", stderr);
     return 1;
   }
-  // With the program's first thread comes one of the thread sanitizer's own, which is none of a
-  // test's.
-  std::thread([] {}).join();
   return RUN_ALL_TESTS();
 }
 
