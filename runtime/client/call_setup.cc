@@ -37,6 +37,7 @@ ClientWatchers::ClientWatchers(const ClientInterceptors& interceptors, const Met
   }
   if (watchers.empty()) return;
   watched_ = std::make_unique<Watched>();
+  watched_->interceptors = interceptors;
   absl::MutexLock lock(&watched_->mutex);
   watched_->watchers = std::move(watchers);
   watched_->started = Clock::now();

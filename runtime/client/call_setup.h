@@ -45,6 +45,7 @@ class ClientWatchers {
 
  private:
   struct Watched {
+    ClientInterceptors interceptors;  // what the watchers may refer to
     absl::Mutex mutex;
     std::vector<std::unique_ptr<ClientCallWatcher>> watchers ABSL_GUARDED_BY(mutex);
     protocol::Instant started;

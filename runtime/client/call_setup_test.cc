@@ -83,6 +83,23 @@ TEST(ClientWatchersTest, HearOfTheEndIfTheyHeardOfTheStart) {
   EXPECT_THAT(log, ElementsAre("outer start", "refusing start", "refusing finish", "outer finish"));
 }
 
+// The call of a dropped stream ends after its channel.
+TEST(ClientWatchersTest, KeepTheirInterceptors) {
+  class Interceptor final : public ClientInterceptor {
+   public:
+    std::unique_ptr<ClientCallWatcher> Intercept(const Method&, absl::string_view) override {
+      return std::make_unique<ClientCallWatcher>();
+    }
+  };
+  auto interceptor = std::make_shared<Interceptor>();
+  const std::weak_ptr<Interceptor> kept = interceptor;
+  {
+    ClientWatchers watchers({std::move(interceptor)}, kPatient, "target");
+    EXPECT_FALSE(kept.expired());
+  }
+  EXPECT_TRUE(kept.expired());
+}
+
 TEST(ClientWatchersDeathTest, WhatOneThrowsEndsTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   class Thrower final : public ClientInterceptor, public ClientCallWatcher {

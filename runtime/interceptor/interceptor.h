@@ -39,6 +39,8 @@ class ClientCallWatcher {
   virtual void OnFinish(absl::Status&, const Metadata& /*trailing*/, absl::Duration /*elapsed*/) {}
 };
 
+// Kept by the channels made with it and by the calls that it watches, which a dropped stream's call
+// does longer than its channel: watchers may refer to it.
 class ClientInterceptor {
  public:
   virtual ~ClientInterceptor() = default;
