@@ -62,7 +62,7 @@ _anywire_sources = rule(
 )
 
 def _anywire_library_impl(ctx):
-    library = ctx.attr.library
+    library = ctx.attr.cc
     return [
         ctx.attr.proto[ProtoSourcesInfo],
         library[CcInfo],
@@ -74,7 +74,7 @@ def _anywire_library_impl(ctx):
 _anywire_library = rule(
     implementation = _anywire_library_impl,
     attrs = {
-        "library": attr.label(
+        "cc": attr.label(
             mandatory = True,
             providers = [CcInfo],
         ),
@@ -147,7 +147,7 @@ def anywire_cc_library(
     )
     _anywire_library(
         name = name,
-        library = name + "_cc",
+        cc = name + "_cc",
         proto = proto,
         tags = tags,
         testonly = testonly,

@@ -103,7 +103,7 @@ _proto_cc_sources = rule(
 )
 
 def _proto_cc_library_impl(ctx):
-    library = ctx.attr.library
+    library = ctx.attr.cc
     return [
         ctx.attr.sources[ProtoSourcesInfo],
         library[CcInfo],
@@ -115,7 +115,7 @@ _proto_cc_library = rule(
     implementation = _proto_cc_library_impl,
     attrs = {
         "sources": attr.label(providers = [ProtoSourcesInfo], mandatory = True),
-        "library": attr.label(providers = [CcInfo], mandatory = True),
+        "cc": attr.label(providers = [CcInfo], mandatory = True),
     },
     provides = [ProtoSourcesInfo, CcInfo],
 )
@@ -159,7 +159,7 @@ def proto_cc_library(name, srcs, deps = [], visibility = None, testonly = False,
     _proto_cc_library(
         name = name,
         sources = name + "_sources",
-        library = name + "_cc",
+        cc = name + "_cc",
         tags = tags,
         testonly = testonly,
         visibility = visibility,
