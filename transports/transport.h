@@ -146,16 +146,20 @@ class Connection : public FrameSink {
   virtual const ConnectionInfo& info() const = 0;
 };
 
-// An open listening address. Destroying it stops listening and gives the address back (a socket
-// file is removed).
+// An open listening address. Destroying it closes it, and drops the connections that Accept has not
+// given.
 class Listener {
  public:
   virtual ~Listener() = default;
   // The next connection. Failures that concern one peer, or that pass (descriptors are used up),
   // are dealt with inside, with a pause where needed, and never end the listener. One Accept at a
   // time; dropping the promise is allowed, and loses no connection that was not yet given.
-  // UNAVAILABLE once the listener is destroyed.
+  // UNAVAILABLE once the listener is destroyed, or closed and has no more to give.
   virtual kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Accept() = 0;
+  // Stops listening and gives the address back (a socket file is removed). Peers that have
+  // connected may have sent something already, and are not dropped: Accept goes on to give them.
+  // May be called twice. On the thread of the listener's loop.
+  virtual void Close() = 0;
   // The address in full, with what the system chose: the port of "tcp://127.0.0.1:0".
   virtual const std::string& address() const = 0;
 };

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <random>
 #include <string>
@@ -70,16 +71,28 @@ class PacketListener final : public Listener, private EventLoop::Watch, private 
     return status;
   }
   ~PacketListener() noexcept override {
-    if (watched_) loop_.RemoveWatch(fd_, *this);
-    close(fd_);
-    if (is_waiting_) waiting_->fulfill(Connected(absl::UnavailableError("the listener is closed")));
+    if (fd_ >= 0) StopListening();
+    for (const int fd : queue_) close(fd);
+    if (is_waiting_) waiting_->fulfill(Closed());
+  }
+
+  void Close() override {
+    if (fd_ < 0) return;
+    shutdown(fd_, SHUT_RD);  // nobody comes any more; who waits in the kernel's queue stays
+    for (int fd; (fd = AcceptOne()) >= 0;) queue_.push_back(fd);
+    StopListening();
+    if (is_waiting_) Give();
   }
 
   kj::Promise<Connected> Accept() override {
     auto pair = kj::newPromiseAndFulfiller<Connected>();
     waiting_ = kj::mv(pair.fulfiller);
     is_waiting_ = true;
-    loop_.ChangeWatch(fd_, EPOLLIN, *this);
+    if (fd_ >= 0) {
+      loop_.ChangeWatch(fd_, EPOLLIN, *this);
+    } else {
+      Give();
+    }
     return kj::mv(pair.promise);
   }
   const std::string& address() const override { return address_; }
@@ -87,7 +100,7 @@ class PacketListener final : public Listener, private EventLoop::Watch, private 
  private:
   void OnReady(uint32_t) override {
     const bool wanted = is_waiting_ && waiting_->isWaiting();
-    const int fd = wanted ? accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
+    const int fd = wanted ? AcceptOne() : -1;
     if (wanted && fd < 0) {
       // Tried again as long as somebody is there, but not without a rest where it would be in vain.
       if (IsExhaustion(errno)) {
@@ -99,20 +112,41 @@ class PacketListener final : public Listener, private EventLoop::Watch, private 
     // Who comes next waits in the kernel until somebody asks.
     loop_.ChangeWatch(fd_, 0, *this);
     is_waiting_ = false;
-    if (!wanted) return;
-    EventLoop& loop = options_.next_loop ? options_.next_loop() : loop_;
-    waiting_->fulfill(
-        Connected(std::make_unique<PacketConnection>(loop, fd, /*connecting=*/false, address_)));
+    if (wanted) waiting_->fulfill(Make(fd));
   }
 
   void OnAlarm(anywire::Instant) override {
-    if (is_waiting_) loop_.ChangeWatch(fd_, EPOLLIN, *this);
+    if (is_waiting_ && fd_ >= 0) loop_.ChangeWatch(fd_, EPOLLIN, *this);
+  }
+
+  int AcceptOne() { return accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); }
+  Connected Make(int fd) {
+    EventLoop& loop = options_.next_loop ? options_.next_loop() : loop_;
+    return std::make_unique<PacketConnection>(loop, fd, /*connecting=*/false, address_);
+  }
+  static Connected Closed() { return absl::UnavailableError("the listener is closed"); }
+
+  // Once closed: the next of those who came before that.
+  void Give() {
+    is_waiting_ = false;
+    if (queue_.empty()) return waiting_->fulfill(Closed());
+    if (!waiting_->isWaiting()) return;
+    const int fd = queue_.front();
+    queue_.pop_front();
+    waiting_->fulfill(Make(fd));
+  }
+
+  void StopListening() {
+    if (watched_) loop_.RemoveWatch(fd_, *this);
+    close(fd_);
+    fd_ = -1;
   }
 
   EventLoop& loop_;
-  const int fd_;
+  int fd_;  // negative: closed
   const std::string address_;
   const Transport::ListenOptions options_;
+  std::deque<int> queue_;  // accepted when it was closed, and not given yet
   bool watched_ = false;
   bool is_waiting_ = false;
   kj::Own<kj::PromiseFulfiller<Connected>> waiting_;

@@ -42,6 +42,13 @@ Acceptor::~Acceptor() {
   });
 }
 
+void Acceptor::Close() {
+  RunOn(loop_, [this] {
+    closed_ = true;
+    listener_->Close();
+  });
+}
+
 absl::Status Acceptor::Listen(const config::ListenTarget::Address& address,
                               const config::ServiceOptions& options) {
   Transport::ListenOptions listen_options;
@@ -65,6 +72,10 @@ absl::Status Acceptor::Listen(const config::ListenTarget::Address& address,
 kj::Promise<void> Acceptor::AcceptAll() {
   return listener_->Accept().then(
       [this](absl::StatusOr<std::unique_ptr<Connection>> connection) -> kj::Promise<void> {
+        if (closed_ && !connection.ok()) {
+          hooks_.exhausted();
+          return kj::READY_NOW;
+        }
         // A failure that comes again and again must not keep the thread busy.
         const kj::Duration pause = (connection.ok() ? 0 : 100) * kj::MILLISECONDS;
         Take(std::move(connection));

@@ -23,13 +23,17 @@ class Acceptor {
     std::function<EventLoop&()> next_loop;
     // Takes a connection of that loop. On the acceptor's thread.
     std::function<void(EventLoop& loop, std::unique_ptr<Connection> connection)> accepted;
+    // After Close, once: there are no more. On the acceptor's thread.
+    std::function<void()> exhausted;
   };
 
   // Any thread. The error names the address.
   static absl::StatusOr<std::unique_ptr<Acceptor>> Open(
       EventLoop& loop, const config::ListenTarget::Address& address,
       const config::ServiceOptions& options, Hooks hooks);
-  // Gives the address back. Any thread; no hook is called after it.
+  // Gives the address back; clients that have connected by then are still taken. Any thread.
+  void Close();
+  // Closes it and drops whoever has not been taken. Any thread; no hook is called after it.
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
@@ -48,6 +52,7 @@ class Acceptor {
   Hooks hooks_;
   std::string address_;
   // On the loop's thread.
+  bool closed_ = false;
   std::deque<EventLoop*> loops_;  // of the connections that have been made and not been taken yet
   std::unique_ptr<Listener> listener_;
   kj::Maybe<kj::Promise<void>> accepting_;  // before the listener, which it uses

@@ -44,10 +44,12 @@ class Server {
   // The addresses in full ("tcp://127.0.0.1:38113"), after Start.
   std::vector<std::string> addresses() const;
 
-  // No new connections, then no new calls: those end as UNAVAILABLE, not processed. Calls that run
-  // may finish within `drain` (of the steady clock), after which they are cancelled. Returns at
-  // once, on any thread; another does the work, and a call that is made a moment later may still be
-  // served. Wait waits. A second call can only shorten the time.
+  // No new connections, then no new calls: those end as UNAVAILABLE, not processed, also on a
+  // connection that was made but not accepted yet. Calls that run may finish within `drain` (of the
+  // steady clock), after which they are cancelled. Then clients have a second to leave, and after a
+  // short drain a tenth of one. Returns at once, on any thread; another does the work, and a call
+  // that is made a moment later may still be served. Wait waits. A second call can only shorten the
+  // time.
   void Shutdown(absl::Duration drain);
   // With the configured drain time (30 s).
   void Shutdown();

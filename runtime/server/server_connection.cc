@@ -9,12 +9,15 @@ namespace anywire {
 using protocol::Protocol;
 
 void ServerConnection::Start(EventLoop& loop, std::unique_ptr<Connection> connection,
-                             const protocol::Limits& limits, DriverPool* drivers) {
+                             const protocol::Limits& limits, DriverPool* drivers, bool draining) {
   std::shared_ptr<Endpoint> endpoint = Endpoint::Start(
       loop, std::move(connection), Endpoint::Role::kServer, drivers,
-      [this, limits](Connection& connection) {
-        return protocol::MakeWireServer(connection, connection.info().max_frame_size, limits,
-                                        std::chrono::steady_clock::now(), *this);
+      [this, limits, draining](Connection& connection) {
+        std::unique_ptr<Protocol> protocol =
+            protocol::MakeWireServer(connection, connection.info().max_frame_size, limits,
+                                     std::chrono::steady_clock::now(), *this);
+        if (draining) protocol->Drain();
+        return protocol;
       },
       [this](const absl::Status&) { OnLost(); });
   bool lost;

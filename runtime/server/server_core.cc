@@ -134,11 +134,18 @@ absl::Status Server::Core::OpenGroup(const config::ListenTarget& target) {
         .accepted =
             [this, &group](EventLoop& loop, std::unique_ptr<Connection> connection) {
               OnAccepted(group, loop, std::move(connection));
+            },
+        .exhausted =
+            [this] {
+              const absl::MutexLock lock(&mutex_);
+              --accepting_;
+              changed_.notify_all();
             }};
     absl::StatusOr<std::unique_ptr<Acceptor>> acceptor =
         Acceptor::Open(**loop, address, group.options, std::move(hooks));
     if (!acceptor.ok()) return acceptor.status();
     const absl::MutexLock lock(&mutex_);
+    ++accepting_;
     addresses_.push_back((*acceptor)->address());
     acceptors_.push_back(*std::move(acceptor));
   }
@@ -149,9 +156,10 @@ void Server::Core::OnAccepted(Group& group, EventLoop& loop,
                               std::unique_ptr<Connection> connection) {
   ConnectionOwner& owner = *this;
   auto accepted = std::make_shared<ServerConnection>(owner);
+  bool draining;
   {
     const absl::MutexLock lock(&mutex_);
-    if (state_ != State::kServing) return;
+    draining = state_ != State::kServing;
     if (group.connections >= group.options.max_connections) {
       ++refused_;
       return;
@@ -159,7 +167,8 @@ void Server::Core::OnAccepted(Group& group, EventLoop& loop,
     ++group.connections;
     connections_.emplace(accepted.get(), Member{accepted, &group});
   }
-  accepted->Start(loop, std::move(connection), group.options.limits, &runtime_.core().drivers());
+  accepted->Start(loop, std::move(connection), group.options.limits, &runtime_.core().drivers(),
+                  draining);
 }
 
 void Server::Core::OnConnectionEnded(ServerConnection& connection) {

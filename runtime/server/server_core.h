@@ -107,12 +107,16 @@ class Server::Core final : private ConnectionOwner {
   void WaitForCalls() ABSL_LOCKS_EXCLUDED(mutex_);
   bool AnyCallOpen() ABSL_LOCKS_EXCLUDED(mutex_);
   void EndCalls() ABSL_LOCKS_EXCLUDED(mutex_);
+  void WaitForClients() ABSL_LOCKS_EXCLUDED(mutex_);
   void CloseConnections() ABSL_LOCKS_EXCLUDED(mutex_);
   // Until something has changed or the time has come. (absl's waits are by the wall clock.)
   void WaitForChange(Clock::time_point until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<std::shared_ptr<ServerConnection>> Connections() const ABSL_LOCKS_EXCLUDED(mutex_);
   bool MayDrain() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
     return state_ != State::kServing && !opening_;
+  }
+  bool NoClients() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return accepting_ == 0 && NoConnections();
   }
   bool NoConnections() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return connections_.empty(); }
   bool Ended() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return state_ == State::kEnded; }
@@ -133,11 +137,12 @@ class Server::Core final : private ConnectionOwner {
   absl::Duration drain_timeout_ ABSL_GUARDED_BY(mutex_);  // of the addresses, the longest
   std::vector<std::string> addresses_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<Acceptor>> acceptors_ ABSL_GUARDED_BY(mutex_);
+  size_t accepting_ ABSL_GUARDED_BY(mutex_) = 0;  // acceptors that may take further clients
   absl::flat_hash_map<ServerConnection*, Member> connections_ ABSL_GUARDED_BY(mutex_);
   size_t refused_ ABSL_GUARDED_BY(mutex_) = 0;
   Clock::time_point drain_deadline_ ABSL_GUARDED_BY(mutex_) = Clock::time_point::max();
   bool in_a_hurry_ ABSL_GUARDED_BY(mutex_) = false;  // no time to linger was given
-  std::condition_variable_any changed_;              // drain_deadline_, in_a_hurry_, no connections
+  std::condition_variable_any changed_;              // drain_deadline_, in_a_hurry_, no clients
   Progress progress_ ABSL_GUARDED_BY(mutex_);
   absl::AnyInvocable<void()> hook_ ABSL_GUARDED_BY(mutex_);
   std::thread drainer_;  // started by Start, joined by the destructor

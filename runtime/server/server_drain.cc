@@ -80,11 +80,14 @@ void Server::Core::Drain() {
     mutex_.Await(absl::Condition(this, &Server::Core::MayDrain));
     acceptors = std::move(acceptors_);
   }
-  // On their loops, which may take the lock. Before clients hear that they should go elsewhere: one
-  // that came back here would lose its call, and not know whether it ran.
-  acceptors.clear();
+  // On their loops, which may take the lock. Before clients hear that they should go elsewhere, so
+  // that none comes back here. Whoever has connected already is heard and refused: one that was cut
+  // off would not know whether its call ran.
+  for (const std::unique_ptr<Acceptor>& acceptor : acceptors) acceptor->Close();
   WaitForCalls();
   EndCalls();
+  WaitForClients();
+  acceptors.clear();
   CloseConnections();
   const absl::MutexLock lock(&mutex_);
   mutex_.Await(absl::Condition(this, &Server::Core::NoConnections));
@@ -136,16 +139,17 @@ void Server::Core::EndCalls() {
   progress_.calls_ended = Clock::now();
 }
 
-void Server::Core::CloseConnections() {
-  {
-    const absl::MutexLock lock(&mutex_);
-    const Clock::time_point begin = Clock::now();
-    while (!NoConnections()) {
-      const Clock::time_point until = begin + (in_a_hurry_ ? kShortLinger : kLinger);
-      if (Clock::now() >= until) break;
-      WaitForChange(until);
-    }
+void Server::Core::WaitForClients() {
+  const absl::MutexLock lock(&mutex_);
+  const Clock::time_point begin = Clock::now();
+  while (!NoClients()) {
+    const Clock::time_point until = begin + (in_a_hurry_ ? kShortLinger : kLinger);
+    if (Clock::now() >= until) return;
+    WaitForChange(until);
   }
+}
+
+void Server::Core::CloseConnections() {
   for (const std::shared_ptr<ServerConnection>& connection : Connections()) {
     connection->Close(absl::UnavailableError("the server has shut down"));
   }

@@ -425,6 +425,39 @@ TEST_F(ServerTest, TheDestructorWaitsForHandlers) {
   releaser.join();
 }
 
+// Clients whose connections are still in the kernel's queue, or have only just left it.
+TEST_F(ServerTest, WhoConnectsAsItShutsDownIsRefusedAndNotCutOff) {
+  Configure("runtime { io_threads: 1 }");
+  const std::vector<std::string> targets = {
+      "tcp://127.0.0.1:0", absl::StrCat("unix-abstract:late-", getpid()), "inproc:late"};
+  for (const std::string& target : targets) {
+    const auto server = NewServer({target});
+    ASSERT_TRUE(server->Start().ok());
+    const std::string address = server->addresses()[0];
+    absl::Notification busy, go_on;
+    runtime_->core().NextLoop().Post([&busy, &go_on] {
+      busy.Notify();
+      go_on.WaitForNotificationWithTimeout(kPatience);
+    });
+    ASSERT_TRUE(busy.WaitForNotificationWithTimeout(kPatience));
+    std::vector<std::unique_ptr<RawClient>> clients;
+    std::vector<std::unique_ptr<RawCall>> calls;
+    for (int i = 0; i < 3; ++i) {
+      clients.push_back(NewClient(address));
+      calls.push_back(clients.back()->Call(kEcho, Wire("just in time")));
+    }
+    server->Shutdown(absl::Seconds(20));
+    go_on.Notify();
+    for (const std::unique_ptr<RawCall>& call : calls) {
+      const absl::Status status = call->WaitForEnd();
+      EXPECT_TRUE(status.ok() || DeliveryOf(status) != Delivery::kUnknown)
+          << address << ": " << status;
+    }
+    calls.clear();
+    server->Wait();
+  }
+}
+
 TEST_F(ServerTest, RepliesAreNotLostAtTheEnd) {
   const auto server = NewServer({"tcp://127.0.0.1:0"});
   ASSERT_TRUE(server->Start().ok());

@@ -254,6 +254,7 @@ class FaultListener final : public Listener {
     return inner_->Accept().then(
         [core = core_](ConnectionOr accepted) { return Wrapped(std::move(accepted), core); });
   }
+  void Close() override { inner_->Close(); }
   const std::string& address() const override { return inner_->address(); }
 
  private:

@@ -35,6 +35,10 @@ class InprocTransport::Backlog : public std::enable_shared_from_this<Backlog> {
   }
 
   // The rest is for the listener's thread.
+  bool closed() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return listener_ == nullptr;
+  }
   std::shared_ptr<InprocLink> Pop() {
     std::lock_guard<std::mutex> lock(mutex_);
     if (links_.empty()) return nullptr;
@@ -46,8 +50,9 @@ class InprocTransport::Backlog : public std::enable_shared_from_this<Backlog> {
     std::lock_guard<std::mutex> lock(mutex_);
     listener_ = listener;
   }
-  void Close() {
-    Open(nullptr);
+  // Takes no more links; those that are there stay.
+  void Close() { Open(nullptr); }
+  void Clear() {
     while (std::shared_ptr<InprocLink> link = Pop()) link->Abort(1);
   }
 
@@ -55,7 +60,7 @@ class InprocTransport::Backlog : public std::enable_shared_from_this<Backlog> {
   void Tell();
 
   EventLoop& loop_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::deque<std::shared_ptr<InprocLink>> links_;  // guarded by mutex_
   InprocListener* listener_ = nullptr;             // guarded by mutex_; set on its own thread only
 };
@@ -74,16 +79,24 @@ class InprocTransport::InprocListener final : public Listener {
   }
 
   ~InprocListener() noexcept override {
+    Close();
+    backlog_->Clear();
+  }
+
+  void Close() override {
+    if (backlog_->closed()) return;
     {
       std::lock_guard<std::mutex> lock(transport_.mutex_);
       transport_.listening_.erase(name_);
     }
     backlog_->Close();
-    if (has_waiting_) waiting_->fulfill(Accepted(absl::UnavailableError("the listener is closed")));
+    // It waits because there is no link.
+    if (has_waiting_) waiting_->fulfill(Closed());
   }
 
   kj::Promise<Accepted> Accept() override {
     if (std::shared_ptr<InprocLink> link = backlog_->Pop()) return Make(std::move(link));
+    if (backlog_->closed()) return Closed();
     auto pair = kj::newPromiseAndFulfiller<Accepted>();
     waiting_ = kj::mv(pair.fulfiller);
     has_waiting_ = true;
@@ -100,6 +113,7 @@ class InprocTransport::InprocListener final : public Listener {
   }
 
  private:
+  static Accepted Closed() { return absl::UnavailableError("the listener is closed"); }
   Accepted Make(std::shared_ptr<InprocLink> link) {
     EventLoop& loop = options_.next_loop ? options_.next_loop() : loop_;
     return std::make_unique<InprocConnection>(loop, std::move(link), 1, address_);

@@ -20,6 +20,8 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr int kAcceptsPerTurn = 64;
+// More than that the kernel does not keep for a socket unless it is told to; listen(2).
+constexpr int kAcceptsAtClose = SOMAXCONN;
 constexpr std::chrono::milliseconds kFirstPause(10);
 constexpr std::chrono::seconds kLongestPause(1);
 
@@ -78,9 +80,36 @@ StreamListener::StreamListener(EventLoop& loop, UniqueFd fd, Config config)
       reserve_(OpenReserve()) {}
 
 StreamListener::~StreamListener() noexcept {
-  if (config_.release) config_.release();
-  if (watched_) loop_.RemoveWatch(fd_.get(), *this);
-  if (has_waiting_) waiting_->fulfill(Accepted(absl::UnavailableError("the listener is closed")));
+  if (fd_.valid()) {
+    if (config_.release) config_.release(fd_.get());
+    StopListening();
+  }
+  undecided_.clear();
+  ready_.clear();
+  TellIfExhausted();
+}
+
+void StreamListener::Close() {
+  if (!fd_.valid()) return;
+  if (config_.release) config_.release(fd_.get());
+  for (int i = 0; i < kAcceptsAtClose && AcceptOne(); ++i) {
+  }
+  StopListening();
+  paused_until_ = Instant::min();
+  SetAlarm();
+  TellIfExhausted();
+}
+
+void StreamListener::StopListening() {
+  if (std::exchange(watched_, false)) loop_.RemoveWatch(fd_.get(), *this);
+  fd_.Reset();
+  reserve_.Reset();
+}
+
+void StreamListener::TellIfExhausted() {
+  if (!exhausted() || !has_waiting_) return;
+  has_waiting_ = false;
+  waiting_->fulfill(Accepted(absl::UnavailableError("the listener is closed")));
 }
 
 kj::Promise<StreamListener::Accepted> StreamListener::Accept() {
@@ -92,7 +121,8 @@ kj::Promise<StreamListener::Accepted> StreamListener::Accept() {
   auto pair = kj::newPromiseAndFulfiller<Accepted>();
   waiting_ = kj::mv(pair.fulfiller);
   has_waiting_ = true;
-  if (paused_until_ == Instant::min()) WatchFor(EPOLLIN);
+  if (fd_.valid() && paused_until_ == Instant::min()) WatchFor(EPOLLIN);
+  TellIfExhausted();
   return kj::mv(pair.promise);
 }
 
@@ -120,6 +150,7 @@ bool StreamListener::AcceptOne() {
   if (!fd.valid()) {
     switch (errno) {
       case EAGAIN:
+      case EINVAL:  // nobody is left, and nobody can come any more
         return false;
       case EMFILE:
       case ENFILE:
@@ -172,18 +203,19 @@ void StreamListener::OnFirstBytes(std::list<Undecided>::iterator undecided) {
     case StreamProtocol::kUndecided:
       if (!undecided->Watch()) undecided_.erase(undecided);
       SetAlarm();
-      return;
+      break;
     case StreamProtocol::kUnknown:
       undecided_.erase(undecided);
-      return;
+      break;
     case StreamProtocol::kAnywire: {
       undecided->Unwatch();
       UniqueFd fd = std::move(undecided->fd);
       undecided_.erase(undecided);
       MakeConnection(std::move(fd));
-      return;
+      break;
     }
   }
+  TellIfExhausted();
 }
 
 void StreamListener::MakeConnection(UniqueFd fd) {
@@ -213,6 +245,7 @@ void StreamListener::OnAlarm(Instant now) {
     if (has_waiting_) WatchFor(EPOLLIN);
   }
   SetAlarm();
+  TellIfExhausted();
 }
 
 }  // namespace anywire

@@ -30,8 +30,9 @@ class StreamListener final : public Listener, private EventLoop::Watch, private 
     Transport::ListenOptions listen;
     // Sets up an accepted socket and tells its ends; an error drops the peer.
     absl::AnyInvocable<absl::StatusOr<ConnectionInfo>(int fd)> adopt;
-    // Gives the address back; runs before the socket is closed.
-    absl::AnyInvocable<void()> release;
+    // Gives the address back; runs before the socket is closed. Peers that have connected by then
+    // are still accepted.
+    absl::AnyInvocable<void(int fd)> release;
   };
   // `fd` listens already; it is made non-blocking.
   static absl::StatusOr<std::unique_ptr<Listener>> Create(EventLoop& loop, UniqueFd fd,
@@ -40,6 +41,7 @@ class StreamListener final : public Listener, private EventLoop::Watch, private 
   ~StreamListener() noexcept override;
 
   kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Accept() override;
+  void Close() override;
   const std::string& address() const override { return config_.address; }
 
  private:
@@ -54,10 +56,14 @@ class StreamListener final : public Listener, private EventLoop::Watch, private 
   void OnFirstBytes(std::list<Undecided>::iterator undecided);
   void MakeConnection(UniqueFd fd);
   void SetAlarm();
+  void StopListening();
+  // Closed, and nobody is left who could become a connection.
+  bool exhausted() const { return !fd_.valid() && undecided_.empty() && ready_.empty(); }
+  void TellIfExhausted();
 
   EventLoop& loop_;
   Config config_;
-  UniqueFd fd_;
+  UniqueFd fd_;       // none: closed
   UniqueFd reserve_;  // given up to accept, and so be able to turn away, when there are no more
   bool watched_ = false;
   uint32_t watched_events_ = 0;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "transports/stream/preface.h"
@@ -36,7 +37,7 @@ class StreamListenerTest : public ::testing::Test {
     config.address = "test:";
     config.options = options;
     config.adopt = [](int) -> absl::StatusOr<ConnectionInfo> { return ConnectionInfo{}; };
-    config.release = [this] { released_ = true; };
+    config.release = [this](int) { released_ = true; };
     loop_.RunAndWait([this, &fd, &config] {
       absl::StatusOr<std::unique_ptr<Listener>> listener =
           StreamListener::Create(loop_, std::move(fd), std::move(config));
@@ -49,7 +50,10 @@ class StreamListenerTest : public ::testing::Test {
   kj::Promise<void> AcceptAll() {
     return listener_->Accept().then(
         [this](absl::StatusOr<std::unique_ptr<Connection>> accepted) -> kj::Promise<void> {
-          if (!accepted.ok()) return kj::READY_NOW;
+          if (!accepted.ok()) {
+            ended_.Notify();
+            return kj::READY_NOW;
+          }
           connections_.push_back(std::move(*accepted));
           {
             absl::MutexLock lock(&mutex_);
@@ -101,6 +105,7 @@ class StreamListenerTest : public ::testing::Test {
   std::unique_ptr<kj::Promise<void>> accepting_;          // the loop's
   std::vector<std::unique_ptr<Connection>> connections_;  // the loop's
   bool released_ = false;
+  absl::Notification ended_;
   absl::Mutex mutex_;
   int accepted_ ABSL_GUARDED_BY(mutex_) = 0;
 };
@@ -189,6 +194,42 @@ TEST_F(StreamListenerTest, WithTooManySilentPeersTheOldestGoes) {
   EXPECT_TRUE(IsClosed(silent[0]));
   for (int i = 1; i < 4; ++i) WritePreface(silent[i]);
   EXPECT_TRUE(WaitForAccepted(3));
+}
+
+// Who has connected may have sent something, which is not lost unread.
+TEST_F(StreamListenerTest, PrefaceMayComeAfterTheClose) {
+  Listen({});
+  const UniqueFd first = Connect(), second = Connect();
+  loop_.RunAndWait([this] { listener_->Close(); });
+  WritePreface(second);
+  EXPECT_TRUE(WaitForAccepted(1));
+  EXPECT_FALSE(ended_.HasBeenNotified());
+  WritePreface(first);
+  EXPECT_TRUE(WaitForAccepted(2));
+  EXPECT_TRUE(ended_.WaitForNotificationWithTimeout(absl::Milliseconds(kPatienceMs)));
+}
+
+TEST_F(StreamListenerTest, ClosedItEndsWithTheLastSilentPeer) {
+  StreamOptions options;
+  options.preface_timeout = std::chrono::milliseconds(30);
+  Listen(options);
+  const UniqueFd silent = Connect(), half = Connect();
+  Write(half, "\xAE");
+  loop_.RunAndWait([this] { listener_->Close(); });
+  EXPECT_TRUE(ended_.WaitForNotificationWithTimeout(absl::Milliseconds(kPatienceMs)));
+  EXPECT_TRUE(IsClosed(silent, 0));
+  EXPECT_TRUE(IsClosed(half, 0));
+}
+
+TEST_F(StreamListenerTest, ClosedItEndsWhenTheLastPeerLeaves) {
+  StreamOptions options;
+  options.preface_timeout = std::chrono::hours(1);
+  Listen(options);
+  UniqueFd leaving = Connect(), other = Connect();
+  loop_.RunAndWait([this] { listener_->Close(); });
+  leaving.Reset();
+  Write(other, "GET /");
+  EXPECT_TRUE(ended_.WaitForNotificationWithTimeout(absl::Milliseconds(kPatienceMs)));
 }
 
 TEST_F(StreamListenerTest, GoesOnWhenDescriptorsHaveRunOut) {

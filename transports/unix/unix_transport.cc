@@ -118,7 +118,10 @@ absl::StatusOr<std::unique_ptr<Listener>> UnixTransport::Listen(EventLoop& loop,
   config.adopt = [uri = Uri(address)](int accepted) -> absl::StatusOr<ConnectionInfo> {
     return Describe(accepted, uri, "");
   };
-  config.release = [file = std::move(file)]() mutable { file.reset(); };
+  config.release = [file = std::move(file)](int listening) mutable {
+    shutdown(listening, SHUT_RD);  // who has not connected by now does not
+    file.reset();
+  };
   return StreamListener::Create(loop, std::move(fd), std::move(config));
 }
 

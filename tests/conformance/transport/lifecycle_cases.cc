@@ -115,6 +115,47 @@ TEST_P(TransportSuite, AcceptEndsWithItsListener) {
   EXPECT_EQ(absl::StatusCode::kUnavailable, accepting->Get().status().code());
 }
 
+TEST_P(TransportSuite, AcceptEndsWhenTheListenerIsClosed) {
+  absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  auto accepting = Accept(**listener);
+  Close(**listener);
+  EXPECT_EQ(absl::StatusCode::kUnavailable, accepting->Get().status().code());
+  Close(**listener);
+  EXPECT_EQ(absl::StatusCode::kUnavailable, Accept(**listener)->Get().status().code());
+  Destroy(std::move(*listener));
+}
+
+TEST_P(TransportSuite, ClosedListenerGivesWhoeverHasConnected) {
+  absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  const std::string address = (*listener)->address();
+  std::vector<std::unique_ptr<Peer>> clients;
+  for (uint64_t i = 1; i <= 3; ++i) {
+    Accepted client = Connect(address);
+    ASSERT_TRUE(client.ok()) << client.status();
+    clients.push_back(std::make_unique<Peer>(client_loop(), std::move(*client)));
+    ASSERT_TRUE(clients.back()->Send(i, "before it closed").ok());
+  }
+  Close(**listener);
+  EXPECT_EQ(absl::StatusCode::kUnavailable, Connect(address).status().code());
+  std::vector<uint64_t> met;
+  for (int i = 0; i < 3; ++i) {
+    Accepted accepted = Accept(**listener)->Get();
+    ASSERT_TRUE(accepted.ok()) << accepted.status();
+    Peer server(server_loop(), std::move(*accepted));
+    met.push_back(server.ReceiveOne().value_or(Frame{}).stream);
+  }
+  EXPECT_THAT(met, ::testing::UnorderedElementsAre(1, 2, 3));
+  EXPECT_EQ(absl::StatusCode::kUnavailable, Accept(**listener)->Get().status().code());
+  // Its address is free, whoever still has the listener.
+  const std::string local = GetParam().make_registry().Resolve(address)->address;
+  absl::StatusOr<std::unique_ptr<Listener>> next = Listen(local);
+  EXPECT_TRUE(next.ok()) << next.status();
+  if (next.ok()) Destroy(std::move(*next));
+  Destroy(std::move(*listener));
+}
+
 TEST_P(TransportSuite, DroppedConnectIsHarmless) {
   absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
   ASSERT_TRUE(listener.ok()) << listener.status();

@@ -93,6 +93,10 @@ absl::StatusOr<std::unique_ptr<Listener>> TransportSuite::Listen(
   return result;
 }
 
+void TransportSuite::Close(Listener& listener) {
+  server_loop_.RunAndWait([&listener] { listener.Close(); });
+}
+
 void TransportSuite::Destroy(std::unique_ptr<Listener> listener) {
   if (listener == nullptr) return;
   server_loop_.RunAndWait([&listener] { listener.reset(); });

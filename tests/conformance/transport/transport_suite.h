@@ -62,6 +62,7 @@ class TransportSuite : public ::testing::TestWithParam<TransportCase> {
   // Begins to accept. The future holds the result; with Drop the promise is dropped instead.
   class Accepting;
   std::unique_ptr<Accepting> Accept(Listener& listener);
+  void Close(Listener& listener);
   void Destroy(std::unique_ptr<Listener> listener);
 
   // A connection, not started yet.
