@@ -22,6 +22,7 @@ void ServerCall::OnMessage(protocol::CallId id, ReceivedMessage& message, bool l
     if (!Is(id) || over_) return;
     if (pending_read_.done != nullptr) {
       std::swap(read, pending_read_);
+      BeginStep();
     } else if (connection_.owner().ReserveBuffer(message.bytes.size())) {
       message.Own();
       unread_.push_back({std::move(message), last});
@@ -29,7 +30,7 @@ void ServerCall::OnMessage(protocol::CallId id, ReceivedMessage& message, bool l
     }
   }
   if (read.done != nullptr) {
-    read.done->Done(Deliver(id, message, last, *read.message));
+    EndStep(*read.done, Deliver(id, message, last, *read.message));
   } else {
     EndEarly(id, absl::ResourceExhaustedError("the server's buffers for unread messages are full"));
   }
@@ -75,7 +76,18 @@ void ServerCall::OnOver(protocol::CallId id) {
   if (written != nullptr) written->Done(false);
 }
 
-void ServerCall::EndSteps() {
+void ServerCall::EndStep(Operation& done, bool ok) {
+  std::optional<absl::Status> returned;
+  {
+    const MutexLock lock(&mutex_);
+    if (--steps_ == 0) returned.swap(returned_);
+  }
+  // The handler may go on inside, and the call end, unless it has returned before.
+  done.Done(ok);
+  if (returned.has_value()) End(*std::move(returned));
+}
+
+bool ServerCall::LeaveToSteps(absl::Status& status) {
   PendingRead read;
   Operation* written;
   {
@@ -86,6 +98,10 @@ void ServerCall::EndSteps() {
   }
   if (read.done != nullptr) read.done->Done(false);
   if (written != nullptr) written->Done(false);
+  const MutexLock lock(&mutex_);
+  if (steps_ == 0) return false;
+  returned_ = std::move(status);
+  return true;
 }
 
 void ServerCall::DropUnread() {
@@ -117,8 +133,10 @@ void ServerCall::Read(MessageLite* message, Operation& done) {
       pending_read_ = {message, &done};
       return;
     }
+    if (next.has_value()) BeginStep();
   }
-  done.Done(next.has_value() && Deliver(call_, next->message, next->last, *message));
+  if (!next.has_value()) return done.Done(false);
+  EndStep(done, Deliver(call_, next->message, next->last, *message));
 }
 
 bool ServerCall::Deliver(protocol::CallId id, const ReceivedMessage& message, bool last,
@@ -137,10 +155,14 @@ bool ServerCall::Deliver(protocol::CallId id, const ReceivedMessage& message, bo
 }
 
 void ServerCall::Write(const MessageLite& message, Operation& done) {
+  {
+    const MutexLock lock(&mutex_);
+    BeginStep();
+  }
   Payload payload;
   if (absl::Status status = MakePayload(message, payload); !status.ok()) {
     EndEarly(call_, status);
-    return done.Done(false);
+    return EndStep(done, false);
   }
   if (watchers_ != nullptr) watchers_->OnSendMessage(message);
   absl::Status added;
@@ -154,12 +176,13 @@ void ServerCall::Write(const MessageLite& message, Operation& done) {
           const MutexLock lock(&mutex_);
           if (over_) return SendResult::kOver;  // the handler has returned meanwhile
           pending_write_ = &done;
+          --steps_;
         }
         return result;
       });
   switch (result) {
     case SendResult::kSent:
-      return done.Done(true);
+      return EndStep(done, true);
     case SendResult::kQueued:
       return;
     case SendResult::kTooLarge:
@@ -167,16 +190,16 @@ void ServerCall::Write(const MessageLite& message, Operation& done) {
                absl::ResourceExhaustedError(absl::StrCat(
                    "a reply of ", payload.size,
                    " bytes is larger than the server may send (limits.max_send_message_size)")));
-      return done.Done(false);
+      return EndStep(done, false);
     case SendResult::kQueueFull:
       EndEarly(call_, absl::ResourceExhaustedError(
                           absl::StrCat("a reply of ", payload.size,
                                        " bytes would wait to be sent beside too many others "
                                        "(limits.max_queued_bytes)")));
-      return done.Done(false);
+      return EndStep(done, false);
     case SendResult::kOver:
       if (!added.ok()) EndEarly(call_, BadInitialMetadata(added));
-      return done.Done(false);
+      return EndStep(done, false);
   }
 }
 

@@ -4,11 +4,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "anywire/interceptor.h"
 #include "anywire/operation.h"
 #include "anywire/task.h"
 #include "gmock/gmock.h"
@@ -161,6 +163,67 @@ TEST_F(CallStreamTest, AHandlerThatReturnsEndsTheWriteThatIsOutstanding) {
   EXPECT_EQ(call->WaitForMessages(static_cast<size_t>(written) + 1).size(),
             static_cast<size_t>(written) + 1);
   EXPECT_TRUE(call->WaitForEnd().ok());
+}
+
+// Holds the first message that is received, and tells whether its call ended meanwhile.
+class HeldMessage final : public ServerInterceptor {
+ public:
+  std::unique_ptr<ServerCallWatcher> Intercept(const Method& method) override {
+    if (method.full_name() != kBlockingChat.full_name()) return nullptr;
+    return std::make_unique<Watcher>(*this);
+  }
+
+  absl::Notification reached, go_on;
+  std::atomic<bool> finished = false, finished_meanwhile = false;
+
+ private:
+  class Watcher final : public ServerCallWatcher {
+   public:
+    explicit Watcher(HeldMessage& held) : held_(held) {}
+    void OnReceiveMessage(const google::protobuf::MessageLite&) override {
+      HeldMessage& held = held_;
+      held.reached.Notify();
+      held.go_on.WaitForNotificationWithTimeout(kPatience);
+      held.finished_meanwhile = held.finished.load();
+    }
+    void OnFinish(absl::Status&, const Metadata&, absl::Duration) override {
+      held_.finished = true;
+    }
+
+   private:
+    HeldMessage& held_;
+  };
+};
+
+TEST_F(CallStreamTest, AHandlerThatReturnsUnderAStepLeavesTheEndToIt) {
+  const auto held = std::make_shared<HeldMessage>();
+  interceptors_.push_back(held);
+  std::atomic<bool> read = false;
+  std::optional<std::thread> reading;
+  service_.blocking_chat = [&held, &read, &reading](
+                               ServerContext&, BlockingServerReaderWriter<Text, Text>& stream) {
+    reading.emplace([&stream, &read] {
+      Text request;
+      read = stream.Read(&request);
+    });
+    held->reached.WaitForNotificationWithTimeout(kPatience);
+    return absl::OkStatus();  // against the rule
+  };
+  service_.blocking_echo = [&held](ServerContext&, const Text&, Text*) {
+    held->go_on.Notify();  // on the one worker, which has left the other handler's call by now
+    return absl::OkStatus();
+  };
+  RawClient& client = Start("runtime { io_threads: 2 worker_threads: 1 }");
+  const std::unique_ptr<RawClient> other = NewClient();
+  const auto chat = client.Open(kBlockingChat);
+  chat->Send(Wire("held"));
+  ASSERT_TRUE(held->reached.WaitForNotificationWithTimeout(kPatience));
+  EXPECT_TRUE(other->Call(kBlockingEcho, Wire(""))->WaitForEnd().ok());
+  EXPECT_TRUE(chat->WaitForEnd().ok());
+  reading->join();
+  EXPECT_TRUE(read);
+  EXPECT_TRUE(held->finished);
+  EXPECT_FALSE(held->finished_meanwhile);
 }
 
 // Serialised, `size` bytes.

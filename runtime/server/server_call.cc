@@ -191,9 +191,9 @@ void ServerCall::Work() {
 }
 
 void ServerCall::EndHandler(absl::Status status) {
-  if (method_->shape() != CallShape::kUnary) EndSteps();
   // A handler may return what a call of its own came to; that says nothing of this call's delivery.
   if (!status.ok()) status.ErasePayload(kDeliveryPayload);
+  if (method_->shape() != CallShape::kUnary && LeaveToSteps(status)) return;
   End(std::move(status));
 }
 

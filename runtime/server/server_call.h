@@ -101,8 +101,14 @@ class ServerCall final : public CallSink,
   // Parses for a Read and says so to the machine. A message that cannot be parsed ends the call.
   bool Deliver(protocol::CallId id, const protocol::ReceivedMessage& message, bool last,
                MessageLite& to);
-  // What the handler has left outstanding ends, and nothing more begins.
-  void EndSteps() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Steps under way: a message is being parsed for a Read or serialised by a Write, the lock not
+  // held.
+  void BeginStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { ++steps_; }
+  void EndStep(Operation& done, bool ok) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The handler has returned `status`: what it has left outstanding ends, and nothing more begins.
+  // True when a step is still under way, against the rules, on another thread: that one then ends
+  // the call.
+  bool LeaveToSteps(absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // Unless the call has been another one since.
   void EndEarly(protocol::CallId id, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
   // Under the endpoint's lock: the initial metadata, before the first thing that is sent.
@@ -134,6 +140,9 @@ class ServerCall final : public CallSink,
   size_t next_unread_ ABSL_GUARDED_BY(mutex_) = 0;
   PendingRead pending_read_ ABSL_GUARDED_BY(mutex_);
   Operation* pending_write_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  int steps_ ABSL_GUARDED_BY(mutex_) = 0;  // under way
+  // What the handler returned, for the last of the steps.
+  std::optional<absl::Status> returned_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace anywire
