@@ -79,6 +79,28 @@ class PacketLimitsTest : public ::testing::Test {
     address_ = transport_->FreshAddress("");
   }
 
+  absl::Status Listen() {
+    absl::Status status;
+    loop_.RunAndWait(
+        [this, &status] { status = transport_->Listen(loop_, address_, {}).status(); });
+    return status;
+  }
+  absl::Status Connect() {
+    absl::Notification done;
+    absl::Status status;
+    loop_.RunAndWait([this, &done, &status] {
+      loop_.Detach(
+          transport_->Connect(loop_, address_)
+              .then([&done, &status](absl::StatusOr<std::unique_ptr<Connection>> connected) {
+                status = connected.status();
+                done.Notify();
+              }),
+          "connect");
+    });
+    EXPECT_TRUE(done.WaitForNotificationWithTimeout(kPatience));
+    return status;
+  }
+
   anywire::TransportRegistry registry_;
   Transport* transport_ = nullptr;
   std::string address_;
@@ -119,23 +141,13 @@ TEST_F(PacketLimitsTest, WhatWaitsIsLimitedWithAllItTakes) {
 }
 
 TEST_F(PacketLimitsTest, WithoutDescriptorsResourcesAreExhausted) {
+  // With some. (The sanitizer for undefined behaviour needs some itself, when it looks at an object
+  // for the first time.)
+  EXPECT_TRUE(Listen().ok());
+  EXPECT_EQ(Connect().code(), absl::StatusCode::kUnavailable);
   const NoDescriptors none;
-  loop_.RunAndWait([this] {
-    EXPECT_EQ(transport_->Listen(loop_, address_, {}).status().code(),
-              absl::StatusCode::kResourceExhausted);
-  });
-  absl::Notification done;
-  absl::Status status;
-  loop_.RunAndWait([this, &done, &status] {
-    loop_.Detach(transport_->Connect(loop_, address_)
-                     .then([&done, &status](absl::StatusOr<std::unique_ptr<Connection>> connected) {
-                       status = connected.status();
-                       done.Notify();
-                     }),
-                 "connect");
-  });
-  ASSERT_TRUE(done.WaitForNotificationWithTimeout(kPatience));
-  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(Listen().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Connect().code(), absl::StatusCode::kResourceExhausted);
 }
 
 TEST_F(PacketLimitsTest, AcceptingPausesWhileThereAreNoDescriptors) {

@@ -344,39 +344,38 @@ TEST_P(LargeMessageTest, SixtyFourMebibytesWhereAllowed) {
   }
 }
 
-// While it passes, small calls of the same connection pass between its pieces: on a path that moves
-// 64 KiB at a time the message takes 512 turns, and a small call that waited for all of it would
-// not end before it. On a busy machine the caller may be kept from running for as long as that, but
-// not every time.
+// While it passes, small calls of the same connection pass between its pieces: they end before half
+// of it can have passed.
 TEST_P(LargeMessageTest, SmallCallsPassBetweenThePieces) {
+  constexpr size_t kPieceSize = 16 << 10;
+  constexpr size_t kPieces = 2048;
   const ConfigFields limits = {{"max_receive_message_size", "\"64MiB\""},
                                {"max_send_message_size", "\"64MiB\""}};
   Setting setting = GetParam();
-  setting.handicap.faults.max_delay = absl::Microseconds(50);
-  setting.handicap.faults.room = 64 << 10;
+  setting.handicap.faults.max_frame_size = kPieceSize;
+  setting.handicap.faults.room = 4 * kPieceSize;
   NewWorld(setting, {.server_limits = limits, .client_limits = limits});
   const Conformance::Stub stub(world().channel());
   ASSERT_OK(stub.Empty(Nothing()));
-  constexpr int kSmallCalls = 5;
-  int most = 0;
-  for (int round = 0; round < 10 && most < kSmallCalls; ++round) {
-    std::atomic<int> small = 0;
-    int small_before_large = 0;
-    Gate large_ended;
-    stub.Async().Unary(RequestOfSize(32 << 20),
-                       [&small, &small_before_large, &large_ended](absl::StatusOr<Reply> reply) {
-                         EXPECT_OK(reply);
-                         small_before_large = small;
-                         large_ended.Open();
-                       });
-    for (int i = 0; i < kSmallCalls; ++i) {
-      EXPECT_OK(stub.Empty(Nothing()));
-      ++small;
-    }
-    large_ended.Wait();
-    most = std::max(most, small_before_large);
+  world().faults().Stall(true);
+  Gate large_ended;
+  stub.Async().Unary(RequestOfSize(kPieces * kPieceSize),
+                     [&large_ended](absl::StatusOr<Reply> reply) {
+                       EXPECT_OK(reply);
+                       large_ended.Open();
+                     });
+  Gate small_ended[5];
+  for (Gate& ended : small_ended) {
+    stub.Async().Empty(Nothing(), [&ended](absl::StatusOr<Nothing> reply) {
+      EXPECT_OK(reply);
+      ended.Open();
+    });
   }
-  EXPECT_EQ(most, kSmallCalls);
+  world().faults().StallAfterFrames(kPieces / 2);
+  for (Gate& ended : small_ended) ended.Wait();
+  EXPECT_FALSE(large_ended.IsOpen());
+  world().faults().Stall(false);
+  large_ended.Wait();
 }
 
 }  // namespace

@@ -40,6 +40,7 @@ void FaultControl::Core::WakeAt(Instant when, std::shared_ptr<FaultLink> link) {
 bool FaultControl::Core::CountFrame() {
   absl::MutexLock lock(&mutex_);
   ++frames_;
+  if (frames_until_stall_ != 0 && --frames_until_stall_ == 0) stalled_ = true;
   if (!cut_armed_) return true;
   if (frames_until_cut_ > 1) {
     --frames_until_cut_;
@@ -84,7 +85,18 @@ void FaultControl::Core::CutAfterFrames(uint64_t frames) {
 void FaultControl::Core::Stall(bool on) {
   absl::MutexLock lock(&mutex_);
   stalled_ = on;
-  if (on) return;
+  frames_until_stall_ = 0;
+  if (!on) WakeAll();
+}
+
+void FaultControl::Core::StallAfterFrames(uint64_t frames) {
+  absl::MutexLock lock(&mutex_);
+  stalled_ = frames == 0;
+  frames_until_stall_ = frames;
+  WakeAll();
+}
+
+void FaultControl::Core::WakeAll() {
   for (const std::shared_ptr<FaultLink>& link : links_) wakes_.emplace(Instant(), link);
   changed_.Signal();
 }
@@ -129,6 +141,7 @@ FaultControl::~FaultControl() = default;
 void FaultControl::CutAll() { core_->CutAll(); }
 void FaultControl::CutAfterFrames(uint64_t frames) { core_->CutAfterFrames(frames); }
 void FaultControl::Stall(bool on) { core_->Stall(on); }
+void FaultControl::StallAfterFrames(uint64_t frames) { core_->StallAfterFrames(frames); }
 void FaultControl::HoldConnects(bool on) { core_->HoldConnects(on); }
 void FaultControl::Stop() { core_->Stop(); }
 uint64_t FaultControl::frames() const { return core_->frames(); }

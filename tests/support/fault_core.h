@@ -81,12 +81,14 @@ class FaultControl::Core {
   void CutAll() ABSL_LOCKS_EXCLUDED(mutex_);
   void CutAfterFrames(uint64_t frames) ABSL_LOCKS_EXCLUDED(mutex_);
   void Stall(bool on) ABSL_LOCKS_EXCLUDED(mutex_);
+  void StallAfterFrames(uint64_t frames) ABSL_LOCKS_EXCLUDED(mutex_);
   void HoldConnects(bool on) ABSL_LOCKS_EXCLUDED(mutex_);
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t frames() const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t connections() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  void WakeAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunThread() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const FaultPlan plan_;
@@ -94,6 +96,7 @@ class FaultControl::Core {
   absl::CondVar changed_;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool stalled_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t frames_until_stall_ ABSL_GUARDED_BY(mutex_) = 0;  // 0: not armed
   bool connects_held_ ABSL_GUARDED_BY(mutex_) = false;
   bool cut_armed_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t frames_until_cut_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -203,6 +203,10 @@ class FaultConnection final : public Connection, private Connection::Events, pri
     {
       absl::MutexLock lock(&mutex_);
       if (published_.empty()) return false;
+      if (core_->stalled()) {
+        waiting_ = true;
+        return false;
+      }
       const size_t chosen = Choose();
       absl::Span<uint8_t> room =
           inner_->NewFrame(published_[chosen].stream, published_[chosen].size);

@@ -49,6 +49,8 @@ class FaultControl {
   // While on, nothing travels and nothing fails: a path that swallows everything. What waits goes
   // on afterwards.
   void Stall(bool on);
+  // Ends a stall for so many frames, on all connections together.
+  void StallAfterFrames(uint64_t frames);
   // While on, attempts to connect neither succeed nor fail. An attempt that was held never ends.
   void HoldConnects(bool on);
 
