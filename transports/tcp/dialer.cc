@@ -87,7 +87,7 @@ void Dialer::StartNext() {
   }
   if (!done_ && attempts_.empty()) {
     Finish(absl::Status(failure_.value_or(absl::StatusCode::kUnavailable),
-                        absl::StrCat("cannot connect to ", what_, failures_)));
+                        absl::StrCat(what_, failures_)));
   }
 }
 
