@@ -1,4 +1,5 @@
 // Where packet: runs out of something: room, descriptors.
+#include <errno.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -6,7 +7,6 @@
 
 #include <chrono>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,9 +23,10 @@
 
 namespace {
 
-// When the program called accept4.
+// When the program called accept4, and whether there is a descriptor for what it accepts.
 struct AcceptCalls {
   absl::Mutex mutex;
+  bool no_descriptors ABSL_GUARDED_BY(mutex) = false;
   std::vector<std::chrono::steady_clock::time_point> times ABSL_GUARDED_BY(mutex);
 };
 AcceptCalls& Calls() {
@@ -35,11 +36,15 @@ AcceptCalls& Calls() {
 
 }  // namespace
 
-// Instead of the C library's, so that the tries can be counted.
+// Instead of the C library's, so that the tries can be counted and made to fail.
 extern "C" int accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
   {
     absl::MutexLock lock(&Calls().mutex);
     Calls().times.push_back(std::chrono::steady_clock::now());
+    if (Calls().no_descriptors) {
+      errno = EMFILE;
+      return -1;
+    }
   }
   return static_cast<int>(syscall(SYS_accept4, fd, address, size, flags));
 }
@@ -163,17 +168,20 @@ TEST_F(PacketLimitsTest, AcceptingPausesWhileThereAreNoDescriptors) {
                      }),
                  "accept");
   });
+  const auto set_no_descriptors = [](bool none) {
+    absl::MutexLock lock(&Calls().mutex);
+    Calls().no_descriptors = none;
+  };
+  set_no_descriptors(true);
   std::unique_ptr<Connection> client;
   absl::Notification connected;
-  std::optional<NoDescriptors> none;
-  loop_.RunAndWait([this, &client, &connected, &none] {
+  loop_.RunAndWait([this, &client, &connected] {
     loop_.Detach(transport_->Connect(loop_, address_)
                      .then([&client, &connected](absl::StatusOr<std::unique_ptr<Connection>> end) {
                        client = std::move(end).value();
                        connected.Notify();
                      }),
                  "connect");
-    none.emplace();  // before the loop comes to look at the listener
   });
   ASSERT_TRUE(connected.WaitForNotificationWithTimeout(kPatience));
   {
@@ -184,7 +192,7 @@ TEST_F(PacketLimitsTest, AcceptingPausesWhileThereAreNoDescriptors) {
       EXPECT_GE(Calls().times[i] - Calls().times[i - 1], std::chrono::milliseconds(10)) << i;
     }
   }
-  none.reset();
+  set_no_descriptors(false);
   ASSERT_TRUE(done.WaitForNotificationWithTimeout(kPatience)) << "goes on when there are some";
   loop_.RunAndWait([&listener, &accepted, &client] {
     client.reset();
