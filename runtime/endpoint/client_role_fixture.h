@@ -91,6 +91,7 @@ class TestCall final : public CallSink {
   absl::Status Call(const std::string& request, bool cancellable = false) {
     if (absl::Status status = Open(request); !status.ok()) return status;
     endpoint_->Await(ended, cancellable);
+    over.WaitForNotification();  // whoever told of the end may still be at it
     return status;
   }
 
