@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -51,7 +52,8 @@ class StreamConnection::Poller final : public EventLoop::Alarm {
     }
     if (events == 0) return;
     Set(now + kPollInterval);
-    connection_.OnReady(events);
+    pollfd ready = {connection_.io_.fd(), static_cast<short>(events), 0};  // as epoll's, by value
+    if (poll(&ready, 1, 0) > 0) connection_.OnReady(static_cast<uint32_t>(ready.revents));
   }
 
  private:
@@ -182,7 +184,7 @@ void StreamConnection::WatchWritable() {
 void StreamConnection::UpdateWatch() {
   uint32_t events = 0;
   if (want_readable_) events |= EPOLLIN;
-  if (want_writable_) events |= EPOLLOUT;
+  if (want_writable_) events |= EPOLLOUT | EPOLLRDHUP;
   if (events == watched_events_) return;
   watched_events_ = events;
   if (watched_) {
@@ -198,7 +200,9 @@ void StreamConnection::OnReady(uint32_t events) {
   {
     MutexLock lock(&watch_mutex_);
     readable = want_readable_ && (events & (EPOLLIN | kEnd)) != 0;
-    if (want_writable_ && (events & (EPOLLOUT | kEnd)) != 0) {
+    if (want_writable_ && (events & (EPOLLOUT | EPOLLRDHUP | kEnd)) != 0) {
+      // A peer that sends no more reads no more, but there may never be room again to find out.
+      if ((events & EPOLLRDHUP) != 0) shutdown(io_.fd(), SHUT_WR);
       writable = true;
       want_writable_ = false;  // until Transmit meets a full socket again
       UpdateWatch();

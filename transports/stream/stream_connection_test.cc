@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <cstring>
 #include <string>
 #include <thread>
 #include <vector>
@@ -133,6 +134,25 @@ TEST_F(StreamConnectionTest, BadBytesAreDataLossAfterTheFramesBeforeThem) {
   EXPECT_TRUE(connection_->Transmit().ok());
   char bytes[10];
   EXPECT_EQ(3, recv(raw_.get(), bytes, sizeof(bytes), 0));
+}
+
+// Over TCP there is nothing else to tell it: a peer that only shuts its socket down keeps what was
+// sent, and its window closed.
+TEST_F(StreamConnectionTest, WhoWaitsForRoomHearsThatThePeerSendsNoMore) {
+  for (;;) {
+    const absl::Span<uint8_t> frame = connection_->NewFrame(1, 10'000);
+    if (frame.data() == nullptr) break;
+    std::memset(frame.data(), 'x', frame.size());
+    if (!connection_->Publish()) continue;
+    ASSERT_TRUE(connection_->Transmit().ok());
+  }
+  EXPECT_EQ(hearer_.writable, 0);
+  ASSERT_EQ(shutdown(raw_.get(), SHUT_WR), 0);
+  const Instant limit = steady_clock::now() + std::chrono::seconds(30);
+  while (hearer_.writable == 0 && steady_clock::now() < limit) std::this_thread::yield();
+  EXPECT_EQ(hearer_.writable, 1);
+  EXPECT_TRUE(connection_->Publish());
+  EXPECT_EQ(connection_->Transmit().code(), absl::StatusCode::kUnavailable);
 }
 
 TEST_F(StreamConnectionTest, OneReceiveTakesManyFramesAndSendTakesThemAtOnce) {
