@@ -34,6 +34,7 @@ class Connector::DeadlineAlarm final : public EventLoop::Alarm {
 Connector::Connector(Runtime::Core& runtime, config::ConnectTarget target)
     : target_(std::move(target)),
       loop_(runtime.NextLoop()),
+      spin_(runtime.spin()),
       alarm_(std::make_unique<DeadlineAlarm>(loop_, *this)) {}
 
 Connector::~Connector() {
@@ -127,7 +128,7 @@ void Connector::OnDialed(absl::StatusOr<std::unique_ptr<Connection>> connection)
   if (connection.ok()) {
     const protocol::Limits& limits = options().limits;
     result = Endpoint::Start(
-        loop_, *std::move(connection), Endpoint::Role::kClient, /*drivers=*/nullptr,
+        loop_, *std::move(connection), Endpoint::Role::kClient, /*drivers=*/nullptr, &spin_,
         [&limits](Connection& connection) {
           return protocol::MakeWireClient(connection, connection.info().max_frame_size, limits,
                                           Clock::now());

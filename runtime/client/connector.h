@@ -68,6 +68,7 @@ class Connector final : public std::enable_shared_from_this<Connector> {
 
   const config::ConnectTarget target_;
   EventLoop& loop_;
+  SpinLimit& spin_;
   const std::unique_ptr<EventLoop::Alarm> alarm_;
   kj::Promise<void> dial_ = nullptr;  // of the loop's thread: the attempt to connect, perhaps ended
 

@@ -32,11 +32,15 @@ void Set(uint32_t count, Count& to) {
 #define ANYWIRE_SET(message, options, field) \
   if ((message).has_##field()) Set((message).field(), (options).field)
 
-uint32_t DefaultIoThreads() {
+int UsableCores() {
   cpu_set_t cores;
   const bool known = sched_getaffinity(0, sizeof(cores), &cores) == 0;
-  const uint32_t count = known ? CPU_COUNT(&cores) : std::thread::hardware_concurrency();
-  return std::clamp<uint32_t>(count, 1, kMaxDefaultIoThreads);
+  return std::max(
+      1, known ? CPU_COUNT(&cores) : static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+uint32_t DefaultIoThreads() {
+  return std::min(static_cast<uint32_t>(UsableCores()), kMaxDefaultIoThreads);
 }
 
 RuntimeOptions ToRuntimeOptions(const Runtime& runtime) {
@@ -45,6 +49,7 @@ RuntimeOptions ToRuntimeOptions(const Runtime& runtime) {
   ANYWIRE_SET(runtime, options, worker_threads);
   ANYWIRE_SET(runtime, options, worker_queue);
   ANYWIRE_SET(runtime, options, process_buffer);
+  ANYWIRE_SET(runtime, options, max_spin);
   ANYWIRE_SET(runtime, options, drain_timeout);
   ANYWIRE_SET(runtime, options, connect_timeout);
   ANYWIRE_SET(runtime, options, call_timeout);

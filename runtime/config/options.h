@@ -21,6 +21,8 @@ inline constexpr std::chrono::nanoseconds kForever = std::chrono::hours(24 * 365
 
 // As many as the processor cores that this process may use, at most 4.
 uint32_t DefaultIoThreads();
+// The processor cores that this process may use.
+int UsableCores();
 
 // How the process runs; see the message Runtime of idl/config.proto for what each means and may be.
 struct RuntimeOptions {
@@ -28,6 +30,7 @@ struct RuntimeOptions {
   uint32_t worker_threads = 16;
   uint32_t worker_queue = 1024;
   uint64_t process_buffer = uint64_t{1} << 30;  // bytes
+  absl::Duration max_spin = absl::Microseconds(50);
 
   // For targets that the configuration does not name, and for services that do not say otherwise.
   absl::Duration drain_timeout = absl::Seconds(30);  // may be infinite

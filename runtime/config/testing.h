@@ -63,7 +63,8 @@ inline TextByName Describe(const RuntimeOptions& runtime) {
           {"connect_timeout", Text(runtime.connect_timeout)},
           {"call_timeout", Text(runtime.call_timeout)},
           {"max_connections", Text(runtime.max_connections)},
-          {"process_buffer", Text(runtime.process_buffer)}};
+          {"process_buffer", Text(runtime.process_buffer)},
+          {"max_spin", Text(runtime.max_spin)}};
 }
 
 inline TextByName Describe(const ServiceOptions& service) {

@@ -147,12 +147,13 @@ class TestCall final : public CallSink {
 
 class EndpointTest : public ::testing::Test {
  protected:
-  EndpointTest() : watchdog_(TestName(), kLimit), peer_(script_) {
+  explicit EndpointTest(std::chrono::nanoseconds max_spin = {})
+      : watchdog_(TestName(), kLimit), spin_(max_spin, /*cores=*/2), peer_(script_) {
     limits_.keepalive_time = std::chrono::hours(1);
     limits_.handshake_timeout = std::chrono::hours(1);
     endpoint_ = Endpoint::Start(
         loop_, std::make_unique<ScriptedConnection>(loop_, script_), Endpoint::Role::kClient,
-        nullptr,
+        /*drivers=*/nullptr, &spin_,
         [this](Connection& connection) {
           return protocol::MakeWireClient(connection, connection.info().max_frame_size, limits_,
                                           std::chrono::steady_clock::now());
@@ -182,6 +183,7 @@ class EndpointTest : public ::testing::Test {
   Watchdog watchdog_;
   EventLoop loop_{"test-loop"};
   protocol::Limits limits_;
+  SpinLimit spin_;
   const std::shared_ptr<ConnectionScript> script_ = std::make_shared<ConnectionScript>();
   ScriptedPeer peer_;
   absl::Notification lost_;

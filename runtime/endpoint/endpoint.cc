@@ -35,22 +35,25 @@ Endpoint::ScopedBorrow::ScopedBorrow() : previous_(this_thread_.borrowed) {
 Endpoint::ScopedBorrow::~ScopedBorrow() { this_thread_.borrowed = previous_; }
 
 Endpoint::Endpoint(EventLoop& loop, std::unique_ptr<Connection> connection, Role role,
-                   DriverPool* drivers, absl::AnyInvocable<void(const absl::Status&)> on_lost)
+                   DriverPool* drivers, SpinLimit* spin,
+                   absl::AnyInvocable<void(const absl::Status&)> on_lost)
     : loop_(loop),
       connection_(std::move(connection)),
       role_(role),
       drivers_(drivers),
+      spin_limit_(spin),
+      spin_(spin != nullptr ? spin->max() : std::chrono::nanoseconds(0)),
       alarm_(std::make_unique<LoopAlarm>(loop, *this)),
       on_lost_(std::move(on_lost)) {}
 
 Endpoint::~Endpoint() = default;
 
 std::shared_ptr<Endpoint> Endpoint::Start(EventLoop& loop, std::unique_ptr<Connection> connection,
-                                          Role role, DriverPool* drivers,
+                                          Role role, DriverPool* drivers, SpinLimit* spin,
                                           MakeProtocol make_protocol,
                                           absl::AnyInvocable<void(const absl::Status&)> on_lost) {
   std::shared_ptr<Endpoint> endpoint(
-      new Endpoint(loop, std::move(connection), role, drivers, std::move(on_lost)),
+      new Endpoint(loop, std::move(connection), role, drivers, spin, std::move(on_lost)),
       [](Endpoint* last) {
         // The connection and the alarm belong to the loop's thread, and a connection must not end
         // inside its own Events, in which the last reference may well be dropped.

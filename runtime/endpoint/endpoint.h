@@ -32,6 +32,7 @@
 #include "anywire/operation.h"
 #include "anywire/transport.h"
 #include "runtime/endpoint/driver_pool.h"
+#include "runtime/endpoint/spin.h"
 #include "runtime/protocol/protocol.h"
 
 namespace anywire {
@@ -81,11 +82,12 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
 
   // Joins `connection` (whose loop `loop` is) with the machine that `make_protocol` makes, and
   // begins. Any thread. `on_lost` runs once, on the loop's thread, when the connection has ended
-  // and every call has been told. `drivers` may be null; it outlives the endpoint. The endpoint may
-  // be released on any thread, inside its own calls too: it is destroyed on the loop's, later. Who
-  // calls a function of it holds a reference until that returns.
+  // and every call has been told. `drivers` and `spin` may be null; they outlive the endpoint. The
+  // endpoint may be released on any thread, inside its own calls too: it is destroyed on the
+  // loop's, later. Who calls a function of it holds a reference until that returns.
   static std::shared_ptr<Endpoint> Start(EventLoop& loop, std::unique_ptr<Connection> connection,
-                                         Role role, DriverPool* drivers, MakeProtocol make_protocol,
+                                         Role role, DriverPool* drivers, SpinLimit* spin,
+                                         MakeProtocol make_protocol,
                                          absl::AnyInvocable<void(const absl::Status&)> on_lost);
   ~Endpoint() override;
 
@@ -171,7 +173,7 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   static thread_local constinit ThisThread this_thread_;
 
   Endpoint(EventLoop& loop, std::unique_ptr<Connection> connection, Role role, DriverPool* drivers,
-           absl::AnyInvocable<void(const absl::Status&)> on_lost);
+           SpinLimit* spin, absl::AnyInvocable<void(const absl::Status&)> on_lost);
 
   void OnReadable() override;
   void OnWritable() override;
@@ -184,6 +186,8 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   template <typename WaitUntil, typename Stop>
   void Drive(WaitUntil wait_until, Stop stop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DriveDedicated() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Receives, with the reader's role: polls for a while where that is worth it, then waits.
+  absl::StatusOr<absl::Span<const ReceivedFrame>> Receive(Instant wait_until);
   // Await. Releases and retakes the lock.
   void AwaitLocked(BlockingOperation& operation, bool cancellable)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -232,6 +236,8 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   const std::unique_ptr<Connection> connection_;
   const Role role_;
   DriverPool* const drivers_;
+  SpinLimit* const spin_limit_;
+  SpinBudget spin_;  // the reader's
   const std::unique_ptr<EventLoop::Alarm> alarm_;
   std::atomic<int> async_{0};
   std::atomic<bool> retired_{false};

@@ -183,12 +183,36 @@ void Endpoint::PassReader(Instant now) {
   }
 }
 
+absl::StatusOr<absl::Span<const ReceivedFrame>> Endpoint::Receive(Instant wait_until) {
+  constexpr Instant kDoNotWait{};
+  const bool waits = spin_limit_ != nullptr && wait_until > kDoNotWait;
+  const std::chrono::nanoseconds spin = waits ? spin_.Take() : std::chrono::nanoseconds(0);
+  if (spin.count() > 0 && spin_limit_->TryBegin()) {
+    const Instant end = std::min(wait_until, Clock::now() + spin);
+    bool waited = false;
+    do {
+      absl::StatusOr<absl::Span<const ReceivedFrame>> frames = connection_->Receive(kDoNotWait);
+      if (!frames.ok() || !frames->empty()) {
+        spin_limit_->End();
+        // What was there already says nothing of how long to wait for what is not: a peer on this
+        // core has it ready when this thread runs at all.
+        if (waited) spin_.Hit();
+        return frames;
+      }
+      waited = true;
+    } while (Clock::now() < end);
+    spin_limit_->End();
+    spin_.Missed();
+  }
+  return connection_->Receive(wait_until);
+}
+
 template <typename WaitUntil, typename Stop>
 void Endpoint::Drive(WaitUntil wait_until, Stop stop) {
   for (;;) {
     const Instant until = wait_until();
     mutex_.Unlock();
-    const absl::StatusOr<absl::Span<const ReceivedFrame>> frames = connection_->Receive(until);
+    const absl::StatusOr<absl::Span<const ReceivedFrame>> frames = Receive(until);
     const Instant now = Clock::now();
     mutex_.Lock();
     Handle(frames, now);

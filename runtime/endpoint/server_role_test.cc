@@ -38,7 +38,7 @@ class EchoServer final : private protocol::CallFactory, private CallSink {
  public:
   void Start(EventLoop& loop, std::unique_ptr<Connection> connection, DriverPool* drivers) {
     endpoint_ = Endpoint::Start(
-        loop, std::move(connection), Endpoint::Role::kServer, drivers,
+        loop, std::move(connection), Endpoint::Role::kServer, drivers, /*spin=*/nullptr,
         [this](Connection& connection) {
           return protocol::MakeWireServer(connection, connection.info().max_frame_size,
                                           protocol::Limits(), std::chrono::steady_clock::now(),
@@ -185,7 +185,7 @@ class InprocPair {
                   nullptr);
     client_ = Endpoint::Start(
         client_loop, std::make_unique<InprocConnection>(client_loop, link, 0, "inproc:t"),
-        Endpoint::Role::kClient, nullptr,
+        Endpoint::Role::kClient, /*drivers=*/nullptr, /*spin=*/nullptr,
         [](Connection& connection) {
           return protocol::MakeWireClient(connection, connection.info().max_frame_size,
                                           protocol::Limits(), std::chrono::steady_clock::now());

@@ -90,6 +90,17 @@ bool ConnectionScript::receiving() {
   return in_receive_;
 }
 
+int ConnectionScript::polls() {
+  absl::MutexLock lock(&mutex_);
+  return polls_;
+}
+
+void ConnectionScript::WaitForPolls(int count) {
+  const auto enough = [this, count]()
+                          ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return polls_ >= count; };
+  absl::MutexLock lock(&mutex_, absl::Condition(&enough));
+}
+
 std::vector<TestFrame> ConnectionScript::TakeSent() {
   const auto some = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return !sent_.empty(); };
   absl::MutexLock lock(&mutex_, absl::Condition(&some));
@@ -212,6 +223,8 @@ absl::StatusOr<absl::Span<const ReceivedFrame>> ScriptedConnection::Receive(Inst
                                        absl::FromChrono(wait_until - now));
     }
     script_->in_receive_ = false;
+  } else if (!script_->Readable()) {
+    ++script_->polls_;
   }
   if (script_->aborted_) return absl::UnavailableError("aborted");
   for (TestFrame& frame : script_->inbox_) held_.push_back(std::move(frame));

@@ -53,6 +53,9 @@ class ConnectionScript {
   void WaitUntilWatched() ABSL_LOCKS_EXCLUDED(mutex_);
   bool watched() ABSL_LOCKS_EXCLUDED(mutex_);
   bool receiving() ABSL_LOCKS_EXCLUDED(mutex_);
+  // How often Receive has looked in vain without waiting; and waits until that is `count`.
+  int polls() ABSL_LOCKS_EXCLUDED(mutex_);
+  void WaitForPolls(int count) ABSL_LOCKS_EXCLUDED(mutex_);
   // Waits for frames that were transmitted, and takes them.
   std::vector<TestFrame> TakeSent() ABSL_LOCKS_EXCLUDED(mutex_);
   std::vector<TestFrame> TakeSentNow() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -91,6 +94,7 @@ class ConnectionScript {
   bool watching_ ABSL_GUARDED_BY(mutex_) = false;
   bool asked_ ABSL_GUARDED_BY(mutex_) = false;
   bool in_receive_ ABSL_GUARDED_BY(mutex_) = false;
+  int polls_ ABSL_GUARDED_BY(mutex_) = 0;
   std::thread::id receiver_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -48,6 +48,7 @@ absl::Status RegisterNothing(TransportRegistry&) { return absl::OkStatus(); }
 Runtime::Core::Core(TransportRegistry transports, config::Config config)
     : registry_(std::move(transports)),
       config_(std::move(config)),
+      spin_(absl::ToChronoNanoseconds(config_.runtime().max_spin), config::UsableCores()),
       drivers_(static_cast<int>(config_.runtime().io_threads)) {}
 
 absl::StatusOr<EventLoop*> Runtime::Core::TryNextLoop() {

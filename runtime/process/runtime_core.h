@@ -16,6 +16,7 @@
 #include "anywire/runtime.h"
 #include "runtime/config/config.h"
 #include "runtime/endpoint/driver_pool.h"
+#include "runtime/endpoint/spin.h"
 
 namespace anywire {
 
@@ -34,6 +35,8 @@ class Runtime::Core {
   EventLoop& NextLoop() ABSL_LOCKS_EXCLUDED(mutex_);
   // Threads that drive busy connections of servers.
   DriverPool& drivers() { return drivers_; }
+  // For threads that wait for a peer.
+  SpinLimit& spin() { return spin_; }
 
   // Takes `bytes` of unread messages against `process_buffer`, which all servers share; false, and
   // nothing is taken, when that is reached.
@@ -45,6 +48,7 @@ class Runtime::Core {
 
   const TransportRegistry registry_;
   const config::Config config_;
+  SpinLimit spin_;
   absl::Mutex mutex_;
   std::vector<std::unique_ptr<EventLoop>> loops_ ABSL_GUARDED_BY(mutex_);
   size_t next_loop_ ABSL_GUARDED_BY(mutex_) = 0;  // once there are all

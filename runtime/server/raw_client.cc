@@ -171,24 +171,24 @@ RawClient::RawClient(const TransportRegistry& registry, absl::string_view uri,
   EXPECT_TRUE(target.ok()) << target.status();
   absl::Notification connected;
   loop_.Post([this, &target, &connected, &limits] {
-    loop_.Detach(target->transport->Connect(loop_, target->address)
-                     .then([this, &connected,
-                            &limits](absl::StatusOr<std::unique_ptr<Connection>> connection) {
-                       EXPECT_TRUE(connection.ok()) << connection.status();
-                       if (connection.ok()) {
-                         endpoint_ = Endpoint::Start(
-                             loop_, *std::move(connection), Endpoint::Role::kClient, nullptr,
-                             [limits](Connection& connection) {
-                               return protocol::MakeWireClient(
-                                   connection, connection.info().max_frame_size, limits,
-                                   std::chrono::steady_clock::now());
-                             },
-                             [loss = loss_](const absl::Status&) { loss->lost.Notify(); });
-                         endpoint_->BeginAsync();
-                       }
-                       connected.Notify();
-                     }),
-                 "connect");
+    loop_.Detach(
+        target->transport->Connect(loop_, target->address)
+            .then([this, &connected,
+                   &limits](absl::StatusOr<std::unique_ptr<Connection>> connection) {
+              EXPECT_TRUE(connection.ok()) << connection.status();
+              if (connection.ok()) {
+                endpoint_ = Endpoint::Start(
+                    loop_, *std::move(connection), Endpoint::Role::kClient, nullptr, nullptr,
+                    [limits](Connection& connection) {
+                      return protocol::MakeWireClient(connection, connection.info().max_frame_size,
+                                                      limits, std::chrono::steady_clock::now());
+                    },
+                    [loss = loss_](const absl::Status&) { loss->lost.Notify(); });
+                endpoint_->BeginAsync();
+              }
+              connected.Notify();
+            }),
+        "connect");
   });
   EXPECT_TRUE(connected.WaitForNotificationWithTimeout(kPatience));
 }

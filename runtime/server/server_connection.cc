@@ -9,9 +9,10 @@ namespace anywire {
 using protocol::Protocol;
 
 void ServerConnection::Start(EventLoop& loop, std::unique_ptr<Connection> connection,
-                             const protocol::Limits& limits, DriverPool* drivers, bool draining) {
+                             const protocol::Limits& limits, DriverPool* drivers, SpinLimit* spin,
+                             bool draining) {
   std::shared_ptr<Endpoint> endpoint = Endpoint::Start(
-      loop, std::move(connection), Endpoint::Role::kServer, drivers,
+      loop, std::move(connection), Endpoint::Role::kServer, drivers, spin,
       [this, limits, draining](Connection& connection) {
         std::unique_ptr<Protocol> protocol =
             protocol::MakeWireServer(connection, connection.info().max_frame_size, limits,

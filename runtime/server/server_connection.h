@@ -52,7 +52,7 @@ class ServerConnection final : private protocol::CallFactory {
   // Once, before anything else. Any thread. The caller keeps the connection alive until it returns.
   // With `draining` the client, which came too late, hears that before it hears anything else.
   void Start(EventLoop& loop, std::unique_ptr<Connection> connection,
-             const protocol::Limits& limits, DriverPool* drivers, bool draining);
+             const protocol::Limits& limits, DriverPool* drivers, SpinLimit* spin, bool draining);
 
   // These by any thread at any time after that.
 

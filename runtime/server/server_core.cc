@@ -168,7 +168,7 @@ void Server::Core::OnAccepted(Group& group, EventLoop& loop,
     connections_.emplace(accepted.get(), Member{accepted, &group});
   }
   accepted->Start(loop, std::move(connection), group.options.limits, &runtime_.core().drivers(),
-                  draining);
+                  &runtime_.core().spin(), draining);
 }
 
 void Server::Core::OnConnectionEnded(ServerConnection& connection) {
