@@ -26,6 +26,7 @@
 #include "anywire/channel.h"
 #include "anywire/client_stream.h"
 #include "anywire/task.h"
+#include "runtime/task/frame_allocator.h"
 
 namespace anywire {
 
@@ -88,7 +89,7 @@ namespace internal {
 
 // A unary call with a callback; owns itself.
 template <typename Reply>
-class CallbackCall final : private Operation {
+class CallbackCall final : private Operation, public FrameAllocated {
  public:
   using Callback = UnaryCallback<Reply>;
   static void Start(const Channel& channel, const Method& method,

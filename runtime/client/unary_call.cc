@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "anywire/delivery.h"
+#include "runtime/task/frame_allocator.h"
 
 namespace anywire {
 namespace {
@@ -198,18 +199,20 @@ class BlockingUnaryCall final : public UnaryCallBase {
 };
 
 // Owns itself, from StartCall to the completion of `done`.
-class AsyncUnaryCall final : public UnaryCallBase, private ConnectWaiter {
+class AsyncUnaryCall final : public UnaryCallBase,
+                             private ConnectWaiter,
+                             public internal::FrameAllocated {
  public:
   AsyncUnaryCall(std::shared_ptr<Connector> connector, const ClientInterceptors& interceptors,
                  const Method& method, MessageLite* reply, absl::Status* result,
-                 const CallOptions& options, Operation& done)
+                 const CallOptions& options, Operation& done, Instant now)
       : UnaryCallBase(*connector, interceptors, method, reply, options),
         connector_owner_(std::move(connector)),
         result_(result),
         done_(done),
-        deadline_(CallDeadline(options, method, connector_.options().call_timeout, Clock::now())) {}
+        deadline_(CallDeadline(options, method, connector_.options().call_timeout, now)) {}
 
-  void Start(const MessageLite& request, const CallOptions& options) {
+  void Start(const MessageLite& request, const CallOptions& options, Instant now) {
     const Metadata* metadata;
     absl::Status status = PrepareMetadata(watchers_, options, &metadata_, &metadata);
     protocol::Payload payload;
@@ -229,7 +232,7 @@ class AsyncUnaryCall final : public UnaryCallBase, private ConnectWaiter {
         return;
       }
       endpoint_ = connector_.Current();
-      if (endpoint_ == nullptr || !TryOpen(payload, *metadata)) {
+      if (endpoint_ == nullptr || !TryOpen(payload, *metadata, now)) {
         // The request and its metadata wait here for the connection.
         if (metadata != &metadata_) metadata_ = *metadata;
         serialized_.resize(payload.size);
@@ -244,9 +247,9 @@ class AsyncUnaryCall final : public UnaryCallBase, private ConnectWaiter {
 
  private:
   // False: the connection has retired in the meantime, and there should be another.
-  bool TryOpen(const protocol::Payload& payload, const Metadata& metadata) {
+  bool TryOpen(const protocol::Payload& payload, const Metadata& metadata, Instant now) {
     endpoint_->BeginAsync();
-    absl::Status status = Open(*endpoint_, payload, metadata, deadline_, Clock::now());
+    absl::Status status = Open(*endpoint_, payload, metadata, deadline_, now);
     if (status.ok()) {
       opened_.store(true);
       if (cancel_wanted_.load()) Cancel(*endpoint_);
@@ -273,7 +276,7 @@ class AsyncUnaryCall final : public UnaryCallBase, private ConnectWaiter {
                                        .write = [](const void* object, uint8_t* to, size_t size) {
                                          if (size != 0) std::memcpy(to, object, size);
                                        }};
-    if (!TryOpen(payload, metadata_)) {
+    if (!TryOpen(payload, metadata_, Clock::now())) {
       connector_.Wait(*this, deadline_);
       if (cancel_wanted_.load()) OnCancelled();
     }
@@ -350,8 +353,10 @@ absl::Status CallAndWait(Connector& connector, const ClientInterceptors& interce
 void StartCall(const std::shared_ptr<Connector>& connector, const ClientInterceptors& interceptors,
                const Method& method, const MessageLite& request, MessageLite* reply,
                absl::Status* status, const CallOptions& options, Operation& done) {
-  auto* call = new AsyncUnaryCall(connector, interceptors, method, reply, status, options, done);
-  call->Start(request, options);
+  const Instant now = Clock::now();
+  auto* call =
+      new AsyncUnaryCall(connector, interceptors, method, reply, status, options, done, now);
+  call->Start(request, options, now);
 }
 
 }  // namespace anywire

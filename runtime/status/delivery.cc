@@ -33,6 +33,7 @@ absl::string_view DeliveryName(Delivery delivery) {
 }
 
 absl::Status WithDelivery(absl::Status status, Delivery delivery) {
+  if (status.ok()) return status;
   if (delivery == Delivery::kUnknown) {
     status.ErasePayload(kDeliveryPayload);
   } else {

@@ -18,6 +18,14 @@ inline constexpr size_t kPooledBytesPerClass = 64 << 10;
 void* AllocateFrame(size_t size);
 void FreeFrame(void* frame, size_t size);
 
+// The base of classes whose objects, made with new, live in such memory. They have no virtual
+// destructor, or are deleted as what they are.
+class FrameAllocated {
+ public:
+  static void* operator new(size_t size) { return AllocateFrame(size); }
+  static void operator delete(void* frame, size_t size) { FreeFrame(frame, size); }
+};
+
 // How many bytes the calling thread keeps for reuse.
 size_t PooledFrameBytes();
 

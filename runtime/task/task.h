@@ -40,11 +40,8 @@ namespace internal {
 
 // What promises of all result types share: whom to tell of the end, and the call scope that follows
 // the coroutine.
-class PromiseBase {
+class PromiseBase : public FrameAllocated {
  public:
-  static void* operator new(size_t size) { return AllocateFrame(size); }
-  static void operator delete(void* frame, size_t size) { FreeFrame(frame, size); }
-
   struct InitialAwaiter {
     PromiseBase& promise;
     bool await_ready() noexcept { return false; }
