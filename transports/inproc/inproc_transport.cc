@@ -90,8 +90,8 @@ class InprocTransport::InprocListener final : public Listener {
       transport_.listening_.erase(name_);
     }
     backlog_->Close();
-    // It waits because there is no link.
-    if (has_waiting_) waiting_->fulfill(Closed());
+    OnConnection();  // a link may have come that it has not been told of
+    if (std::exchange(has_waiting_, false)) waiting_->fulfill(Closed());
   }
 
   kj::Promise<Accepted> Accept() override {

@@ -156,6 +156,25 @@ TEST_P(TransportSuite, ClosedListenerGivesWhoeverHasConnected) {
   Destroy(std::move(*listener));
 }
 
+// It was waited for when it came, and the listener had not looked yet.
+TEST_P(TransportSuite, ClosedListenerGivesWhoeverConnectsAsItCloses) {
+  absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  auto accepting = Accept(**listener);
+  Accepted client = absl::UnknownError("");
+  server_loop().RunAndWait([this, &listener, &client] {
+    client = Connect((*listener)->address());
+    (*listener)->Close();
+  });
+  ASSERT_TRUE(client.ok()) << client.status();
+  Accepted server = accepting->Get();
+  EXPECT_TRUE(server.ok()) << server.status();
+  EXPECT_EQ(absl::StatusCode::kUnavailable, Accept(**listener)->Get().status().code());
+  client_loop().RunAndWait([&client] { client->reset(); });
+  if (server.ok()) server_loop().RunAndWait([&server] { server->reset(); });
+  Destroy(std::move(*listener));
+}
+
 TEST_P(TransportSuite, DroppedConnectIsHarmless) {
   absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
   ASSERT_TRUE(listener.ok()) << listener.status();
