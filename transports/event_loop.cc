@@ -118,8 +118,10 @@ struct EventLoop::Alarm::State {
 
 class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHandler {
  public:
-  Impl(EventLoop& owner, std::string name)
+  Impl(EventLoop& owner, std::string name, SpinLimit* spin)
       : owner_(owner),
+        spin_limit_(spin),
+        spin_(spin != nullptr ? spin->max() : std::chrono::nanoseconds(0)),
         epoll_fd_(OrDie(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
         wake_fd_(OrDie(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
         timer_(ToKj(Clock::now())) {
@@ -147,6 +149,7 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
     // All under the lock: once the function is seen, it may be the last thing that kept this loop.
     MutexLock lock(&mutex_);
     posted_.push_back(std::move(function));
+    called_.store(true, std::memory_order_relaxed);
     if (StopSleeping()) Kick();
     if (stopping_) ending_.notify_all();
   }
@@ -228,13 +231,14 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   }
 
   // kj::EventPort
-  bool wait() override { return Turn(/*may_sleep=*/true); }
-  bool poll() override { return Turn(/*may_sleep=*/false); }
+  bool wait() override { return Turn(/*may_wait=*/true); }
+  bool poll() override { return Turn(/*may_wait=*/false); }
   void wake() const override {
     bool wake;
     {
       MutexLock lock(&mutex_);
       kj_woken_ = true;
+      called_.store(true, std::memory_order_relaxed);
       wake = StopSleeping();
     }
     if (wake) Kick();
@@ -285,27 +289,16 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
     std::fprintf(stderr, "anywire: %s\n", failure.getDescription().cStr());
   }
 
-  // One round: sleep until there is something, then deal with all of it once.
-  bool Turn(bool may_sleep) ABSL_LOCKS_EXCLUDED(mutex_) {
-    int64_t timeout = 0;
-    {
-      MutexLock lock(&mutex_);
-      if (may_sleep && posted_.empty() && !kj_woken_) {
-        timeout = TimeToSleep();
-        if (timeout != 0) sleeping_ = true;
-      }
-    }
-    int count = EpollWait(epoll_fd_, events_, kEventsPerFetch, timeout);
-    if (count < 0) {
-      if (errno != EINTR) Die("epoll_wait", strerrordesc_np(errno));
-      count = 0;
-    }
+  // One round: wait until there is something, then deal with all of it once.
+  bool Turn(bool may_wait) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const int count = may_wait ? Wait() : Fetch(0);
     const Instant now = Clock::now();
     bool kj_woken;
     {
       MutexLock lock(&mutex_);
       sleeping_ = false;
       sleeps_until_ = kNever;
+      called_.store(false, std::memory_order_relaxed);
       kj_woken = std::exchange(kj_woken_, false);
       running_.swap(posted_);
     }
@@ -330,6 +323,55 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
     running_.clear();
     FireAlarms(now);
     return kj_woken;
+  }
+
+  // Waits until there are descriptors that are ready, or something else for Turn to do: polls
+  // first, where that is worth it, then sleeps. Returns how many of events_ it has fetched.
+  int Wait() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const int64_t spin = spin_.Take().count();
+    if (spin > 0) {
+      const int64_t timeout = PrepareToWait(/*to_sleep=*/false);
+      if (timeout == 0) return Fetch(0);
+      const int count = Poll(timeout < 0 ? spin : std::min(spin, timeout));
+      if (count != 0) return count;
+    }
+    return Fetch(PrepareToWait(/*to_sleep=*/true));
+  }
+
+  // Returns how many events it has fetched; 0 also when Turn has been called for something else.
+  int Poll(int64_t at_most_ns) {
+    if (!spin_limit_->TryBegin()) return 0;
+    const Instant end = Clock::now() + std::chrono::nanoseconds(at_most_ns);
+    int count = 0;
+    for (bool waited = false;; waited = true) {
+      count = Fetch(0);
+      if (count != 0 || called_.load(std::memory_order_relaxed)) {
+        // What was there already says nothing of how long to wait for what is not.
+        if (waited) spin_.Hit();
+        break;
+      }
+      if (Clock::now() >= end) {
+        spin_.Missed();
+        break;
+      }
+    }
+    spin_limit_->End();
+    return count;
+  }
+
+  // How long a wait may take, in nanoseconds; negative: without limit.
+  int64_t PrepareToWait(bool to_sleep) ABSL_LOCKS_EXCLUDED(mutex_) {
+    MutexLock lock(&mutex_);
+    if (!posted_.empty() || kj_woken_) return 0;
+    const int64_t timeout = TimeToSleep();
+    sleeping_ = to_sleep && timeout != 0;
+    return timeout;
+  }
+
+  int Fetch(int64_t timeout_ns) {
+    const int count = EpollWait(epoll_fd_, events_, kEventsPerFetch, timeout_ns);
+    if (count < 0 && errno != EINTR) Die("epoll_wait", strerrordesc_np(errno));
+    return std::max(count, 0);
   }
 
   // Nanoseconds; negative: without limit. Notes what it found in sleeps_until_.
@@ -380,7 +422,9 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
     state.queued = true;
     state.queued_at = when;
     alarms_.insert({when, &state});
-    return when < sleeps_until_ && StopSleeping();
+    if (when >= sleeps_until_) return false;
+    called_.store(true, std::memory_order_relaxed);
+    return StopSleeping();
   }
 
   // Returns whether the caller has to Kick once it has left the lock.
@@ -394,10 +438,15 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   }
 
   EventLoop& owner_;
+  SpinLimit* const spin_limit_;  // null: does not poll
+  SpinBudget spin_;              // the loop's thread's
   const kj::AutoCloseFd epoll_fd_;
   const kj::AutoCloseFd wake_fd_;
   std::thread thread_;
   absl::Notification started_;
+
+  // Something besides descriptors waits for the next Turn; for who polls, without the lock.
+  mutable std::atomic<bool> called_{false};
 
   // The loop's thread alone.
   kj::TimerImpl timer_;
@@ -421,7 +470,8 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   mutable bool kj_woken_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-EventLoop::EventLoop(std::string name) : impl_(std::make_unique<Impl>(*this, std::move(name))) {}
+EventLoop::EventLoop(std::string name, SpinLimit* spin)
+    : impl_(std::make_unique<Impl>(*this, std::move(name), spin)) {}
 
 EventLoop::~EventLoop() {
   if (IsCurrent()) Die("~EventLoop", "a loop cannot join itself");

@@ -18,6 +18,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "anywire/spin.h"
 
 namespace anywire {
 
@@ -25,9 +26,10 @@ using Instant = std::chrono::steady_clock::time_point;
 
 class EventLoop {
  public:
-  // Starts the thread. `name` shows in debuggers (at most 15 characters). Throws std::system_error,
-  // and leaves nothing behind, when the system has no more threads.
-  explicit EventLoop(std::string name);
+  // Starts the thread. `name` shows in debuggers (at most 15 characters). With `spin`, which
+  // outlives the loop, it polls for a while before it sleeps where that has lately been worth it.
+  // Throws std::system_error, and leaves nothing behind, when the system has no more threads.
+  explicit EventLoop(std::string name, SpinLimit* spin = nullptr);
   // Stops and joins the thread. Posted functions that have not run are destroyed unrun on the
   // loop's thread, as are promises still detached on it. Watches and alarms must be gone, or go by
   // that or by their owners on other threads: it waits for the last alarm (and aborts after 30 s).

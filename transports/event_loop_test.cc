@@ -533,5 +533,88 @@ TEST(EventLoopDeathTest, WaitingForOneselfIsFatal) {
       "cannot wait for itself");
 }
 
+// Loops that poll until they are called: their limit is an hour, and a test takes no part of it.
+class PollingLoopTest : public ::testing::Test {
+ protected:
+  // Whether the loop polls, or comes to it soon.
+  bool Polls() {
+    for (const Instant end = steady_clock::now() + absl::ToChronoNanoseconds(kLong);
+         steady_clock::now() < end;) {
+      if (!spin_.TryBegin()) return true;
+      spin_.End();
+      std::this_thread::yield();
+    }
+    return false;
+  }
+
+  SpinLimit spin_{1h, 1};
+};
+
+TEST_F(PollingLoopTest, ItHearsOfEverythingMeanwhile) {
+  SocketPair pair;
+  EventLoop loop("polls", &spin_);
+  ASSERT_TRUE(Polls());
+
+  EXPECT_TRUE(loop.RunAndWait([] {}));
+  ASSERT_TRUE(Polls());
+
+  absl::Notification ready;
+  FunctionWatch watch([&](uint32_t) {
+    pair.Read();
+    ready.Notify();
+  });
+  ASSERT_TRUE(loop.AddWatch(pair.fds[0], EPOLLIN, watch).ok());
+  ASSERT_TRUE(Polls());
+  pair.Write();
+  EXPECT_TRUE(Wait(ready));
+  ASSERT_TRUE(Polls());
+
+  // A promise of the loop's, fulfilled by another loop.
+  kj::Own<kj::CrossThreadPromiseFulfiller<void>> fulfiller;
+  absl::Notification fulfilled;
+  loop.RunAndWait([&] {
+    auto promise = kj::newPromiseAndCrossThreadFulfiller<void>();
+    fulfiller = kj::mv(promise.fulfiller);
+    loop.Detach(promise.promise.then([&] { fulfilled.Notify(); }), "a test");
+  });
+  ASSERT_TRUE(Polls());
+  fulfiller->fulfill();
+  EXPECT_TRUE(Wait(fulfilled));
+
+  EXPECT_TRUE(loop.RunAndWait([&] { loop.RemoveWatch(pair.fds[0], watch); }));
+}
+
+TEST_F(PollingLoopTest, AnAlarmEndsIt) {
+  EventLoop loop("polls", &spin_);
+  absl::Notification fired;
+  std::unique_ptr<FunctionAlarm> alarm;
+  loop.RunAndWait([&] {
+    alarm = std::make_unique<FunctionAlarm>(loop, [&](Instant) { fired.Notify(); });
+  });
+  ASSERT_TRUE(Polls());
+  alarm->Set(steady_clock::now() + 20ms);  // on this thread, while it polls
+  EXPECT_TRUE(Wait(fired));
+  loop.RunAndWait([&] { alarm = nullptr; });
+}
+
+TEST_F(PollingLoopTest, WhereTheCoresAreTakenItSleeps) {
+  ASSERT_TRUE(spin_.TryBegin());
+  EventLoop loop("sleeps", &spin_);
+  EXPECT_TRUE(loop.RunAndWait([] {}));
+  spin_.End();
+}
+
+TEST_F(PollingLoopTest, InVainForLongEnoughItSleeps) {
+  SpinLimit shortly(1us, 1);
+  EventLoop loop("sleeps", &shortly);
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(loop.RunAndWait([] {}));
+  // What it may take for itself it gives back.
+  bool free = false;
+  for (const Instant end = steady_clock::now() + 20s; !free && steady_clock::now() < end;) {
+    free = shortly.TryBegin();
+  }
+  EXPECT_TRUE(free);
+}
+
 }  // namespace
 }  // namespace anywire

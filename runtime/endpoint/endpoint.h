@@ -30,9 +30,9 @@
 #include "anywire/event_loop.h"
 #include "anywire/mutex.h"
 #include "anywire/operation.h"
+#include "anywire/spin.h"
 #include "anywire/transport.h"
 #include "runtime/endpoint/driver_pool.h"
-#include "runtime/endpoint/spin.h"
 #include "runtime/protocol/protocol.h"
 
 namespace anywire {

@@ -77,7 +77,7 @@ EventLoop& Runtime::Core::NextLoop() {
 // Null when the system has no thread for it.
 std::unique_ptr<EventLoop> Runtime::Core::NewLoop(size_t index) {
   try {
-    return std::make_unique<EventLoop>(absl::StrCat("anywire-io-", index));
+    return std::make_unique<EventLoop>(absl::StrCat("anywire-io-", index), &spin_);
   } catch (const std::system_error&) {
     return nullptr;
   }

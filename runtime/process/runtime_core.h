@@ -14,9 +14,9 @@
 #include "anywire/event_loop.h"
 #include "anywire/registry.h"
 #include "anywire/runtime.h"
+#include "anywire/spin.h"
 #include "runtime/config/config.h"
 #include "runtime/endpoint/driver_pool.h"
-#include "runtime/endpoint/spin.h"
 
 namespace anywire {
 

@@ -1,4 +1,4 @@
-#include "runtime/endpoint/spin.h"
+#include "anywire/spin.h"
 
 #include "gtest/gtest.h"
 

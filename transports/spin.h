@@ -3,8 +3,8 @@
 // Waking a thread costs more than a short call does, polling costs a processor core. So a thread
 // polls where the peer has lately answered within a short time, for no longer than that time's
 // limit, and not where all cores are taken by others that poll.
-#ifndef ANYWIRE_RUNTIME_ENDPOINT_SPIN_H_
-#define ANYWIRE_RUNTIME_ENDPOINT_SPIN_H_
+#ifndef ANYWIRE_TRANSPORTS_SPIN_H_
+#define ANYWIRE_TRANSPORTS_SPIN_H_
 
 #include <algorithm>
 #include <atomic>
@@ -12,7 +12,7 @@
 
 namespace anywire {
 
-// What the connections of a process share. Any thread.
+// What the connections and event loops of a process share. Any thread.
 class SpinLimit {
  public:
   // `max`: the longest time to poll in a wait; 0: never. `cores`: that the process may use. One of
@@ -39,7 +39,7 @@ class SpinLimit {
   std::atomic<int> threads_{0};
 };
 
-// What one connection has learnt. One thread at a time.
+// What one connection, or one event loop, has learnt. One thread at a time.
 //
 // An answer that comes while it is polled for doubles the time for the next wait, up to the limit;
 // one that does not halves it, down to none at all. Then one wait in a thousand tries again.
@@ -73,4 +73,4 @@ class SpinBudget {
 
 }  // namespace anywire
 
-#endif  // ANYWIRE_RUNTIME_ENDPOINT_SPIN_H_
+#endif  // ANYWIRE_TRANSPORTS_SPIN_H_
