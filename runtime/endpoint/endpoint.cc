@@ -6,6 +6,14 @@
 #include "anywire/call_scope.h"
 
 namespace anywire {
+namespace {
+
+// What a long batch of events gives cause to send leaves in parts, so that the peer works on it
+// while the rest is dealt with. Less than this costs more in system calls than it brings.
+constexpr size_t kEventsBetweenTransmits = 32;
+
+}  // namespace
+
 thread_local constinit Endpoint::ThisThread Endpoint::this_thread_;
 
 void BlockingOperation::Done(bool ok) {
@@ -99,7 +107,15 @@ void Endpoint::Dispatch() noexcept {
       Endpoint* const outer = std::exchange(this_thread_.dispatching, this);
       ++this_thread_.depth;
       const ScopedCallScope no_scope(nullptr);
-      for (protocol::Event& event : batch_) static_cast<CallSink*>(event.tag)->OnEvent(event);
+      size_t handled = 0;
+      for (protocol::Event& event : batch_) {
+        static_cast<CallSink*>(event.tag)->OnEvent(event);
+        if (++handled % kEventsBetweenTransmits == 0 && handled < batch_.size()) {
+          mutex_.Lock();
+          Transmit();
+          mutex_.Unlock();
+        }
+      }
       batch_.clear();
       --this_thread_.depth;
       this_thread_.dispatching = outer;

@@ -17,7 +17,8 @@
 // receive itself, or due at a time that it knows.
 //
 // A command made on the dispatcher's thread (a handler's reply, a callback's next call) is
-// transmitted once, at the end of the batch of events it was made in.
+// transmitted with others, at the end of the batch of events it was made in; a long batch is
+// transmitted in parts.
 #ifndef ANYWIRE_RUNTIME_ENDPOINT_ENDPOINT_H_
 #define ANYWIRE_RUNTIME_ENDPOINT_ENDPOINT_H_
 

@@ -82,16 +82,23 @@ class ScriptedClient final : private FrameSink {
                                           std::chrono::steady_clock::now())) {}
 
   // Makes one call and waits for its reply.
-  std::string Call(const std::string& request) {
-    const protocol::Payload payload = PayloadOf(request);
-    bool queued = false;
+  std::string Call(const std::string& request) { return CallAtOnce({request}); }
+
+  // Makes as many calls as there are requests, all of which arrive in one Receive, and waits for
+  // the replies: these, one behind the other.
+  std::string CallAtOnce(const std::vector<std::string>& requests) {
     Protocol::Events events;
-    const protocol::CallId id = *machine_->Open(
-        {.method = {.full_name = "s/M", .index = 1}, .message = &payload, .half_close = true},
-        std::chrono::steady_clock::now(), &queued);
+    std::vector<protocol::CallId> calls;
+    for (const std::string& request : requests) {
+      const protocol::Payload payload = PayloadOf(request);
+      bool queued = false;
+      calls.push_back(*machine_->Open(
+          {.method = {.full_name = "s/M", .index = 1}, .message = &payload, .half_close = true},
+          std::chrono::steady_clock::now(), &queued));
+    }
     script_->Deliver(std::exchange(out_, {}));
-    std::string reply;
-    for (bool finished = false; !finished;) {
+    std::string replies;
+    for (size_t finished = 0; finished < calls.size();) {
       const std::vector<TestFrame> frames = script_->TakeSent();
       std::vector<ReceivedFrame> views;
       for (const TestFrame& frame : frames) {
@@ -101,13 +108,13 @@ class ScriptedClient final : private FrameSink {
       }
       EXPECT_OK(machine_->OnFrames(views, std::chrono::steady_clock::now(), events));
       for (const Event& event : events) {
-        reply.append(event.message.bytes.begin(), event.message.bytes.end());
-        finished = finished || (event.bits & Event::kFinished);
+        replies.append(event.message.bytes.begin(), event.message.bytes.end());
+        if (event.bits & Event::kFinished) ++finished;
       }
       events.clear();
     }
-    machine_->Release(id, events);
-    return reply;
+    for (const protocol::CallId& call : calls) machine_->Release(call, events);
+    return replies;
   }
 
  private:
@@ -159,6 +166,31 @@ TEST(ServerRoleTest, AConnectionWhereWaitingIsNotCheaperStaysWithTheLoop) {
     ASSERT_EQ(client.Call("more"), "more");
     ASSERT_EQ(server.thread(), ThreadOf(loop));
   }
+  server.Stop();
+  script->WaitUntilDestroyed();
+}
+
+// So that the peer, which would wait for all of them, has something to do meanwhile.
+TEST(ServerRoleTest, ALongBatchOfCallsIsAnsweredInParts) {
+  const Watchdog watchdog("ALongBatchOfCalls", kLimit);
+  DriverPool drivers(1);
+  EventLoop loop("test-loop");
+  const auto script = std::make_shared<ConnectionScript>();
+  EchoServer server;
+  server.Start(loop, std::make_unique<ScriptedConnection>(loop, script), &drivers);
+  ScriptedClient client(script);
+  EXPECT_EQ(client.Call("a"), "a");  // and the hellos
+  const auto transmits = [&](size_t calls) {
+    const uint64_t before = script->transmits();
+    EXPECT_EQ(client.CallAtOnce(std::vector<std::string>(calls, "a")), std::string(calls, 'a'));
+    loop.RunAndWait([] {});  // the last is counted once it has been made
+    return script->transmits() - before;
+  };
+  EXPECT_EQ(transmits(31), 1u);
+  EXPECT_EQ(transmits(32), 1u);
+  EXPECT_EQ(transmits(33), 2u);
+  EXPECT_EQ(transmits(64), 2u);
+  EXPECT_EQ(transmits(65), 3u);
   server.Stop();
   script->WaitUntilDestroyed();
 }
