@@ -28,7 +28,7 @@ Instant After(Instant now, absl::Duration timeout) {
 
 }  // namespace
 
-ClientWatchers::ClientWatchers(const ClientInterceptors& interceptors, const Method& method,
+void ClientWatchers::Intercept(const ClientInterceptors& interceptors, const Method& method,
                                absl::string_view target) {
   std::vector<std::unique_ptr<ClientCallWatcher>> watchers;
   for (const std::shared_ptr<ClientInterceptor>& interceptor : interceptors) {
@@ -76,8 +76,7 @@ void ClientWatchers::OnReceiveMessage(const MessageLite& message) noexcept {
   for (auto it = watchers.rbegin(); it != watchers.rend(); ++it) (*it)->OnReceiveMessage(message);
 }
 
-void ClientWatchers::OnFinish(absl::Status& status, const Metadata& trailing) noexcept {
-  if (empty()) return;
+void ClientWatchers::TellFinish(absl::Status& status, const Metadata& trailing) noexcept {
   const absl::Duration elapsed = absl::FromChrono(Clock::now() - watched_->started);
   absl::MutexLock lock(&watched_->mutex);
   auto& watchers = watched_->watchers;

@@ -32,7 +32,9 @@ inline constexpr int kMaxOpenAttempts = 4;
 class ClientWatchers {
  public:
   ClientWatchers(const ClientInterceptors& interceptors, const Method& method,
-                 absl::string_view target);
+                 absl::string_view target) {
+    if (!interceptors.empty()) Intercept(interceptors, method, target);
+  }
 
   bool empty() const { return watched_ == nullptr; }
   // `metadata` is changed in place. An error is the call's status; carries Delivery::kNotSent. The
@@ -41,9 +43,15 @@ class ClientWatchers {
   void OnSendMessage(const google::protobuf::MessageLite& message) noexcept;
   void OnInitialMetadata(const Metadata& metadata) noexcept;
   void OnReceiveMessage(const google::protobuf::MessageLite& message) noexcept;
-  void OnFinish(absl::Status& status, const Metadata& trailing) noexcept;
+  void OnFinish(absl::Status& status, const Metadata& trailing) noexcept {
+    if (!empty()) TellFinish(status, trailing);
+  }
 
  private:
+  void Intercept(const ClientInterceptors& interceptors, const Method& method,
+                 absl::string_view target);
+  void TellFinish(absl::Status& status, const Metadata& trailing) noexcept;
+
   struct Watched {
     ClientInterceptors interceptors;  // what the watchers may refer to
     absl::Mutex mutex;

@@ -314,7 +314,7 @@ class AsyncUnaryCall final : public UnaryCallBase,
   void Deliver() {
     cancellation_.Stop();
     const std::shared_ptr<Endpoint> endpoint = std::move(endpoint_);
-    const std::shared_ptr<Connector> connector = connector_owner_;
+    const std::shared_ptr<Connector> connector = std::move(connector_owner_);
     Operation& done = done_;
     const bool ok = status_.ok();
     *result_ = std::move(status_);
@@ -327,7 +327,7 @@ class AsyncUnaryCall final : public UnaryCallBase,
     }
   }
 
-  const std::shared_ptr<Connector> connector_owner_;
+  std::shared_ptr<Connector> connector_owner_;
   absl::Status* const result_;
   Operation& done_;
   const Instant deadline_;

@@ -17,7 +17,8 @@ namespace anywire::wire {
 inline constexpr size_t kMaxVarintSize = 10;
 
 constexpr size_t VarintSize(uint64_t value) {
-  return (static_cast<size_t>(std::bit_width(value | 1)) + 6) / 7;
+  // ceil(bits / 7) for 1 to 64 bits, without a division.
+  return (static_cast<size_t>(std::bit_width(value | 1)) * 9 + 64) / 64;
 }
 
 // Writes VarintSize(value) bytes and returns the place after them.
