@@ -53,7 +53,7 @@ class FrameOutput {
   size_t held() const;
 
  private:
-  static constexpr size_t kSmallChunk = 2048;
+  static constexpr size_t kSmallChunk = 512;  // every idle connection has two
 
   struct Chunk {
     std::unique_ptr<uint8_t[]> small;  // one of the two
