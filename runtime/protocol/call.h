@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "runtime/protocol/intrusive_list.h"
+#include "runtime/protocol/message_memory.h"
 #include "runtime/protocol/protocol.h"
 #include "runtime/protocol/timing_wheel.h"
 
@@ -22,9 +23,10 @@ namespace anywire::protocol {
 struct DeleteQueued {
   size_t* account = nullptr;
   size_t size = 0;
-  void operator()(const uint8_t* bytes) const {
+  size_t capacity = 0;
+  void operator()(uint8_t* bytes) const {
     *account -= size;
-    delete[] bytes;
+    FreeMessageMemory{capacity}(bytes);
   }
 };
 
@@ -45,8 +47,7 @@ struct IncomingMessage {
   bool dropped = false;  // nobody wants it; its sizes are still checked
   size_t size = 0;
   size_t received = 0;
-  size_t capacity = 0;  // of `bytes`; grows with what has been received
-  std::unique_ptr<uint8_t[]> bytes;
+  MessageMemory bytes;  // grows with what has been received
 };
 
 // For the part of a message that is larger than its share of the windows; see receive_windows.h.

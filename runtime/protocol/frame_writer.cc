@@ -261,7 +261,9 @@ void WireMachine::Store(const Payload& payload, OutgoingMessage& out) {
   out.present = true;
   out.size = payload.size;
   if (payload.size == 0) return;
-  out.bytes = {new uint8_t[payload.size], DeleteQueued{&queued_bytes_, payload.size}};
+  MessageMemory memory = NewMessageMemory(payload.size);
+  const size_t capacity = memory.get_deleter().capacity;
+  out.bytes = {memory.release(), DeleteQueued{&queued_bytes_, payload.size, capacity}};
   queued_bytes_ += payload.size;
   payload.write(payload.object, out.bytes.get(), payload.size);
 }

@@ -6,7 +6,7 @@ namespace anywire::protocol {
 
 void ReceivedMessage::Own() {
   if (owned != nullptr || bytes.empty()) return;
-  owned.reset(new uint8_t[bytes.size()]);
+  owned = NewMessageMemory(bytes.size());
   std::memcpy(owned.get(), bytes.data(), bytes.size());
   bytes = absl::MakeConstSpan(owned.get(), bytes.size());
 }

@@ -40,6 +40,7 @@
 #include "anywire/delivery.h"
 #include "anywire/frame.h"
 #include "anywire/metadata.h"
+#include "runtime/protocol/message_memory.h"
 
 namespace anywire::protocol {
 
@@ -103,7 +104,7 @@ struct Payload {
 // its own.
 struct ReceivedMessage {
   absl::Span<const uint8_t> bytes;
-  std::unique_ptr<uint8_t[]> owned;  // set: `bytes` points here
+  MessageMemory owned;  // set: `bytes` points here
   // Copies the bytes unless they are owned already, so that the message outlives the frames.
   void Own();
 };

@@ -143,12 +143,11 @@ const char* ReceiveWindows::OnSmallMessage(Call& call, const Piece& piece, Recei
 
 void ReceiveWindows::Store(IncomingMessage& in, absl::Span<const uint8_t> bytes) {
   const size_t after = in.received + bytes.size();
-  if (in.received == 0 || after > in.capacity) {
-    const size_t capacity = std::min(in.size, 2 * after);
-    std::unique_ptr<uint8_t[]> larger(new uint8_t[capacity]);
+  if (in.bytes == nullptr || after > in.bytes.get_deleter().capacity) {
+    MessageMemory larger = KeptMessageMemory(in.size);
+    if (larger == nullptr) larger = NewMessageMemory(std::min(in.size, 2 * after));
     if (in.received > 0) std::memcpy(larger.get(), in.bytes.get(), in.received);
     in.bytes = std::move(larger);
-    in.capacity = capacity;
   }
   if (!bytes.empty()) std::memcpy(in.bytes.get() + in.received, bytes.data(), bytes.size());
   in.received = after;

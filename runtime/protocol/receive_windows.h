@@ -10,8 +10,8 @@
 // calls cost no frames, and once all is consumed the peer has at least half a window, which covers
 // any message's share.
 //
-// Memory for a message grows with what has been received, to at most twice that, whatever size was
-// announced.
+// New memory for a message grows with what has been received, to at most twice that, whatever size
+// was announced. Only memory that the process keeps anyway is taken for all of it at once.
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_RECEIVE_WINDOWS_H_
 #define ANYWIRE_RUNTIME_PROTOCOL_RECEIVE_WINDOWS_H_
 

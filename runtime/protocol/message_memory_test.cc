@@ -1,0 +1,83 @@
+#include "runtime/protocol/message_memory.h"
+
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace anywire::protocol {
+namespace {
+
+// What is kept belongs to the process: each test begins with nothing.
+class MessageMemoryTest : public testing::Test {
+ protected:
+  MessageMemoryTest() {
+    for (size_t size = kSmallestKept; size <= kLargestKept; size += kSmallestKept) {
+      while (MessageMemory memory = KeptMessageMemory(size)) taken_.push_back(std::move(memory));
+    }
+  }
+  ~MessageMemoryTest() override {
+    for (MessageMemory& memory : taken_) delete[] memory.release();
+  }
+
+ private:
+  std::vector<MessageMemory> taken_;
+};
+
+TEST_F(MessageMemoryTest, LargePiecesAreUsedAgain) {
+  MessageMemory memory = NewMessageMemory(1 << 20);
+  uint8_t* const place = memory.get();
+  place[0] = place[(1 << 20) - 1] = 1;
+  EXPECT_EQ(nullptr, KeptMessageMemory(1 << 20));
+  memory = nullptr;
+  EXPECT_EQ(size_t{1} << 20, KeptMessageBytes());
+  memory = NewMessageMemory((1 << 20) - 100);
+  EXPECT_EQ(place, memory.get());
+  EXPECT_EQ(size_t{1} << 20, memory.get_deleter().capacity);
+  EXPECT_EQ(0u, KeptMessageBytes());
+}
+
+TEST_F(MessageMemoryTest, WhatFitsIsAtMostTwiceAsLarge) {
+  NewMessageMemory(256 << 10) = nullptr;
+  EXPECT_EQ(nullptr, KeptMessageMemory((256 << 10) + 1));
+  EXPECT_EQ(nullptr, KeptMessageMemory((128 << 10) - 1));
+  EXPECT_NE(nullptr, KeptMessageMemory(128 << 10));
+}
+
+TEST_F(MessageMemoryTest, SmallAndHugePiecesAreNotKept) {
+  NewMessageMemory(kSmallestKept - 1) = nullptr;
+  NewMessageMemory(kLargestKept + 1) = nullptr;
+  EXPECT_EQ(0u, KeptMessageBytes());
+  NewMessageMemory(kSmallestKept) = nullptr;
+  EXPECT_EQ(kSmallestKept, KeptMessageBytes());
+}
+
+TEST_F(MessageMemoryTest, NoMoreIsKeptThanTheLimit) {
+  std::vector<MessageMemory> pieces;
+  for (size_t i = 0; i < kMostKept / kLargestKept; ++i) {
+    pieces.push_back(NewMessageMemory(kLargestKept));
+  }
+  pieces.push_back(NewMessageMemory(kSmallestKept));
+  for (MessageMemory& piece : pieces) piece = nullptr;
+  EXPECT_EQ(kMostKept, KeptMessageBytes());
+}
+
+TEST_F(MessageMemoryTest, ThreadsShareIt) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([t] {
+      for (int i = 0; i < 200; ++i) {
+        const size_t size = kSmallestKept * static_cast<size_t>(1 + (i + t) % 9);
+        MessageMemory memory = NewMessageMemory(size);
+        memory[0] = memory[size - 1] = static_cast<uint8_t>(t);
+        EXPECT_EQ(memory[0], t);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LE(KeptMessageBytes(), kMostKept);
+}
+
+}  // namespace
+}  // namespace anywire::protocol
