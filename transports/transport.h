@@ -16,15 +16,15 @@
 // thread, one that has not on any loop's. A started Connection is driven by any threads, under
 // these rules, which its owner keeps:
 //   * NewFrame and Publish are one at a time with each other.
-//   * Transmit is one at a time with itself, and may run beside anything else.
+//   * Transmit and TransmitUntil are one at a time with each other, and may run beside the rest.
 //   * Receive and ReleaseFrames are one at a time with each other, and may run beside the rest.
 //   * WatchReadable, Abort and info may be called by any thread at any time.
 //   * Destruction is beside nothing: no other function of the connection is running. It waits
 //     for an Events call that is under way on another thread, so hold no lock that Events takes.
 //     Inside a call of its own Events that the loop makes, a connection may be destroyed as the
 //     last thing done.
-// No function of Connection except Transmit calls Events before it returns, so a lock may be held
-// around it; hold none that the Events functions take around Transmit.
+// No function of Connection except Transmit and TransmitUntil calls Events before it returns, so a
+// lock may be held around it; hold none that the Events functions take around those two.
 //
 // Errors are absl::Status: UNAVAILABLE for a peer or a path that is gone (the text says which and
 // why), INVALID_ARGUMENT for an address that cannot be meant, PERMISSION_DENIED, RESOURCE_EXHAUSTED
@@ -117,6 +117,14 @@ class Connection : public FrameSink {
   // also when some is left; then OnWritable comes later. An error is final and the same for every
   // later call; frames in flight may or may not have arrived.
   virtual absl::Status Transmit() = 0;
+
+  // The same by a thread that has nothing to do before all is sent: waits for room until
+  // `wait_until`, and leaves to OnWritable what is not sent by then. A waiting TransmitUntil returns
+  // early, with an error, when Abort is called. A transport in which waiting is no cheaper than
+  // OnWritable need not have it.
+  virtual absl::Status TransmitUntil(std::chrono::steady_clock::time_point /*wait_until*/) {
+    return Transmit();
+  }
 
   // RECEIVING. Returns what has arrived: one or more frames, or none when `wait_until` passes first
   // (a time in the past: does not wait; time_point::max(): waits without limit). The views live

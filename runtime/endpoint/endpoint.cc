@@ -1,5 +1,6 @@
 #include "runtime/endpoint/endpoint.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -137,22 +138,27 @@ void Endpoint::DispatchOnLoop() {
   });
 }
 
-void Endpoint::Transmit() {
-  while (MayTransmit()) {
+void Endpoint::Transmit(const BlockingOperation* operation) {
+  while (MayTransmit() && (operation == nullptr || !operation->done())) {
     unsent_ = false;
     if (protocol_->wants_pump()) protocol_->Pump(std::chrono::steady_clock::now(), events_);
     if (!connection_->Publish()) return;
-    const absl::Status status = TransmitPublished();
+    Instant wait_until;
+    if (operation != nullptr) {
+      wait_until = std::min(protocol_->NextWakeup(), std::chrono::steady_clock::now() + kLookUp);
+    }
+    const absl::Status status = TransmitPublished(wait_until);
     if (lost_) return SendLastWords();
     if (!status.ok()) OnSendFailed(status);
   }
 }
 
-absl::Status Endpoint::TransmitPublished() {
+absl::Status Endpoint::TransmitPublished(Instant wait_until) {
   transmitting_ = true;
   mutex_.Unlock();
   ++this_thread_.depth;
-  absl::Status status = connection_->Transmit();
+  absl::Status status = wait_until > Instant() ? connection_->TransmitUntil(wait_until)
+                                               : connection_->Transmit();
   --this_thread_.depth;
   mutex_.Lock();
   transmitting_ = false;

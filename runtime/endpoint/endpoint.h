@@ -106,8 +106,9 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   template <typename Command>
   absl::Status RunAndAwait(Command&& command, BlockingOperation& operation, bool cancellable)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // The same for an operation that room in the transport may complete, which the loop is told of:
-  // leaves the connection to the loop meanwhile.
+  // The same for an operation that room in the transport may complete. The thread sends, and reads
+  // what gives it leave to; to the loop, which is told of room, it leaves the connection when the
+  // peer takes nothing for a while or others use the connection too.
   void AwaitRoom(BlockingOperation& operation) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Brackets the time in which some operation that is not a BlockingOperation waits for this
@@ -162,6 +163,9 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   static constexpr std::chrono::milliseconds kReturnToLoop{20};
   // How long the peer's last words are waited for once nothing can be sent any more.
   static constexpr std::chrono::seconds kEndAfterSendFailure{1};
+  // How often a blocked thread looks up when somebody else may complete its operation and the peer
+  // stays silent.
+  static constexpr std::chrono::milliseconds kLookUp{100};
 
   class LoopAlarm;
 
@@ -189,6 +193,11 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   void DriveDedicated() ABSL_LOCKS_EXCLUDED(mutex_);
   // Receives, with the reader's role: polls for a while where that is worth it, then waits.
   absl::StatusOr<absl::Span<const ReceivedFrame>> Receive(Instant wait_until);
+  // Whether a thread that waits may take the reader's role now.
+  bool MayRead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return role_ == Role::kClient && reader_ != Reader::kThread && !dispatching_ && !lost_ &&
+           async_.load(std::memory_order_relaxed) == 0;
+  }
   // Await. Releases and retakes the lock.
   void AwaitLocked(BlockingOperation& operation, bool cancellable)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -217,9 +226,12 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   bool MayTransmit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return unsent_ && !transmitting_ && send_failed_.ok() && !lost_;
   }
-  // Sends until there is nothing left that can be. Releases and retakes the lock.
-  void Transmit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status TransmitPublished() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sends until there is nothing left that can be. With `operation`, waits for room on the way, for a
+  // while and as long as that is not done. Releases and retakes the lock.
+  void Transmit(const BlockingOperation* operation = nullptr)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status TransmitPublished(Instant wait_until = Instant())
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnSendFailed(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What is left to say on a lost connection, and its end. Releases and retakes the lock.
   void SendLastWords() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

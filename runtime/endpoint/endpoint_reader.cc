@@ -11,8 +11,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// How often a blocked thread looks up when somebody may cancel its call and the peer stays silent.
-constexpr auto kCancelTick = milliseconds(100);
 // A connection gets a driver after this many single requests, none later than this after the one
 // before ...
 constexpr int kDedicateAfter = 32;
@@ -104,14 +102,13 @@ void Endpoint::AwaitLocked(BlockingOperation& operation, bool cancellable) {
       Transmit();
       continue;
     }
-    if (role_ == Role::kClient && reader_ != Reader::kThread && !dispatching_ && !lost_ &&
-        async_.load(std::memory_order_relaxed) == 0) {
+    if (MayRead()) {
       Watch(false);
       reader_ = Reader::kThread;
       Drive(
           [this, cancellable]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
             const Instant wakeup = protocol_->NextWakeup();
-            return cancellable ? std::min(wakeup, Clock::now() + kCancelTick) : wakeup;
+            return cancellable ? std::min(wakeup, Clock::now() + kLookUp) : wakeup;
           },
           [this, &operation](size_t, Instant) {
             return operation.done() || async_.load(std::memory_order_relaxed) != 0;
@@ -128,8 +125,31 @@ void Endpoint::AwaitLocked(BlockingOperation& operation, bool cancellable) {
 void Endpoint::AwaitRoom(BlockingOperation& operation) {
   const ScopedBorrow borrow;
   if (operation.done()) return;
-  BeginAsync();
   mutex_.Lock();
+  while (!operation.done()) {
+    if (!events_.empty() && !dispatching_) {
+      Dispatch();
+      continue;
+    }
+    if (MayTransmit()) {
+      Transmit(&operation);
+      continue;
+    }
+    // The transport is full still, or another thread is at it.
+    if (protocol_->wants_pump() || transmitting_ || !MayRead()) break;
+    // All that may be sent has been: what gives leave for more is still to come.
+    Watch(false);
+    reader_ = Reader::kThread;
+    Drive(
+        [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+          return std::min(protocol_->NextWakeup(), Clock::now() + kLookUp);
+        },
+        [this, &operation](size_t, Instant) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+          return operation.done() || async_.load(std::memory_order_relaxed) != 0 || MayTransmit();
+        });
+  }
+  if (operation.done()) return Settle();
+  BeginAsync();
   Settle();
   operation.Wait();
   EndAsync();

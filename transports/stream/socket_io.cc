@@ -100,6 +100,20 @@ ssize_t SocketIo::Write(absl::Span<const iovec> from) {
   }
 }
 
+bool SocketIo::AwaitRoom(Instant wait_until, bool* peer_closed) {
+  for (;;) {
+    const int64_t remaining = Remaining(wait_until);
+    if (remaining <= 0) return false;
+    pollfd room = {fd(), POLLOUT | POLLRDHUP, 0};
+    const timespec timeout = {remaining / kSecond, static_cast<long>(remaining % kSecond)};
+    const int ready = ppoll(&room, 1, remaining == kForever ? nullptr : &timeout, nullptr);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready == 0) return false;
+    *peer_closed = ready > 0 && (room.revents & POLLRDHUP) != 0;
+    return true;
+  }
+}
+
 void SocketIo::Shutdown() { shutdown(fd(), SHUT_RDWR); }
 
 }  // namespace anywire

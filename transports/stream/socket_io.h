@@ -33,6 +33,10 @@ class SocketIo {
   // at a time, beside Read.
   ssize_t Write(absl::Span<const iovec> from);
 
+  // Waits until Write would take something or tell an error. False: `wait_until` has passed. One at
+  // a time with Write. `*peer_closed`: the peer sends no more.
+  bool AwaitRoom(Instant wait_until, bool* peer_closed);
+
   // ANY THREAD, any time. Ends both directions; a waiting Read returns 0.
   void Shutdown();
 

@@ -91,7 +91,7 @@ void StreamConnection::Start(Events& events) {
   if (!watched_) poller_ = std::make_unique<Poller>(loop_, *this);
 }
 
-absl::Status StreamConnection::Transmit() {
+absl::Status StreamConnection::TransmitUntil(Instant wait_until) {
   if (!send_status_.ok()) return send_status_;
   if (aborted_.load(std::memory_order_acquire)) return SendFailed(AbortedStatus());
   bool room = false;
@@ -108,15 +108,28 @@ absl::Status StreamConnection::Transmit() {
                             ? AbortedStatus()
                             : IoStatus(static_cast<int>(-sent)));
     }
-    room |= output_.Consume(static_cast<size_t>(sent), /*blocked=*/sent < wanted);
+    const bool waits = sent < wanted && wait_until > Instant();
+    room |= output_.Consume(static_cast<size_t>(sent), /*blocked=*/sent < wanted && !waits);
+    if (waits) {
+      if (AwaitRoom(wait_until)) continue;
+      room |= output_.Consume(0, /*blocked=*/true);
+    }
     if (sent < wanted) {
       WatchWritable();
-      return absl::OkStatus();
+      break;
     }
     if (count < FrameOutput::kMaxPieces) break;
   }
   if (room) CallOnWritable(nullptr);
   return absl::OkStatus();
+}
+
+bool StreamConnection::AwaitRoom(Instant wait_until) {
+  bool peer_closed = false;
+  if (!io_.AwaitRoom(wait_until, &peer_closed)) return false;
+  // A peer that sends no more reads no more, but there may never be room again to find out.
+  if (peer_closed) shutdown(io_.fd(), SHUT_WR);
+  return true;
 }
 
 absl::Status StreamConnection::SendFailed(absl::Status status) {
@@ -205,7 +218,6 @@ void StreamConnection::OnReady(uint32_t events) {
       if ((events & EPOLLRDHUP) != 0) shutdown(io_.fd(), SHUT_WR);
       writable = true;
       want_writable_ = false;  // until Transmit meets a full socket again
-      UpdateWatch();
     }
   }
   if (writable) {
@@ -215,6 +227,9 @@ void StreamConnection::OnReady(uint32_t events) {
     CallOnWritable(&destroyed);
     if (destroyed) return;
     destroyed_ = nullptr;
+    // Only now: mostly the socket is full again, and watched already.
+    MutexLock lock(&watch_mutex_);
+    UpdateWatch();
   }
   if (readable) events_->OnReadable();
 }

@@ -34,7 +34,8 @@ class StreamConnection final : public Connection, private EventLoop::Watch {
     return output_.NewFrame(stream, size);
   }
   bool Publish() override { return output_.Publish(); }
-  absl::Status Transmit() override;
+  absl::Status Transmit() override { return TransmitUntil(Instant()); }
+  absl::Status TransmitUntil(Instant wait_until) override;
   absl::StatusOr<absl::Span<const ReceivedFrame>> Receive(Instant wait_until) override;
   void ReleaseFrames() override { input_.Release(); }
   void WatchReadable(bool on) override;
@@ -45,6 +46,7 @@ class StreamConnection final : public Connection, private EventLoop::Watch {
   class Poller;
 
   void OnReady(uint32_t events) override;
+  bool AwaitRoom(Instant wait_until);
   void WatchWritable();
   void UpdateWatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(watch_mutex_);
   void CallOnWritable(const bool* destroyed) ABSL_LOCKS_EXCLUDED(watch_mutex_);

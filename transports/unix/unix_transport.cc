@@ -20,12 +20,19 @@ namespace anywire {
 namespace {
 
 constexpr int64_t kLongestPauseMs = 50;
+// So that a sender of much is not woken for every 100 KB; the kernel takes no more memory than is
+// used. It counts its own overhead too, and may allow less.
+constexpr int kSendBuffer = 256 << 10;
 
 std::optional<PeerIdentity::Credentials> PeerCredentials(int fd) {
   ucred peer;
   socklen_t size = sizeof(peer);
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
   return PeerIdentity::Credentials{peer.uid, peer.gid, peer.pid};
+}
+
+void SetUp(int fd) {
+  (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof(kSendBuffer));
 }
 
 ConnectionInfo Describe(int fd, std::string local, std::string remote) {
@@ -62,6 +69,7 @@ kj::Promise<UnixTransport::Connected> UnixTransport::Attempt(EventLoop& loop, st
                                                              int64_t pause_ms) {
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return Connected(ErrnoStatus(errno, "socket"));
+  SetUp(fd.get());
   const UnixSocketAddress to = MakeUnixAddress(namespace_, address);
   if (connect(fd.get(), to.get(), to.size) == 0) {
     ConnectionInfo info = Describe(fd.get(), "", Uri(address));
@@ -116,6 +124,7 @@ absl::StatusOr<std::unique_ptr<Listener>> UnixTransport::Listen(EventLoop& loop,
   config.options = options_.stream;
   config.listen = options;
   config.adopt = [uri = Uri(address)](int accepted) -> absl::StatusOr<ConnectionInfo> {
+    SetUp(accepted);
     return Describe(accepted, uri, "");
   };
   config.release = [file = std::move(file)](int listening) mutable {
