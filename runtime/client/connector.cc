@@ -142,6 +142,10 @@ void Connector::OnDialed(absl::StatusOr<std::unique_ptr<Connection>> connection)
                                                               connection.status().message())),
         Delivery::kNotSent);
   }
+  // What kj keeps of an attempt that is over is as large as a connection. Not here: it is running.
+  loop_.Post([connector = weak_from_this()] {
+    if (std::shared_ptr<Connector> self = connector.lock()) self->DropDial();
+  });
   ConnectWaiter* waiters;
   {
     MutexLock lock(&mutex_);
@@ -160,6 +164,11 @@ void Connector::OnDialed(absl::StatusOr<std::unique_ptr<Connection>> connection)
     ConnectWaiter* const waiter = std::exchange(first, first->next_);
     waiter->OnConnected(result);
   }
+}
+
+void Connector::DropDial() {
+  MutexLock lock(&mutex_);
+  if (!dialing_) dial_ = nullptr;
 }
 
 void Connector::DropRetired() {

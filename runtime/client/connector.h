@@ -63,6 +63,8 @@ class Connector final : public std::enable_shared_from_this<Connector> {
   void Dial();
   void OnDialed(absl::StatusOr<std::unique_ptr<Connection>> connection) ABSL_LOCKS_EXCLUDED(mutex_);
   void OnAlarm(Instant now) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Forgets an attempt that is over.
+  void DropDial() ABSL_LOCKS_EXCLUDED(mutex_);
   // Lets go of a connection that takes no more calls; those in progress keep it.
   void DropRetired() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -70,7 +72,7 @@ class Connector final : public std::enable_shared_from_this<Connector> {
   EventLoop& loop_;
   SpinLimit& spin_;
   const std::unique_ptr<EventLoop::Alarm> alarm_;
-  kj::Promise<void> dial_ = nullptr;  // of the loop's thread: the attempt to connect, perhaps ended
+  kj::Promise<void> dial_ = nullptr;  // of the loop's thread: the attempt to connect
 
   Mutex mutex_;
   std::shared_ptr<Endpoint> endpoint_ ABSL_GUARDED_BY(mutex_);

@@ -37,7 +37,7 @@ ConnectionControl::ConnectionControl(FrameSink& sink, TimingWheel& timers, const
       handshake_timeout_(std::clamp(limits.handshake_timeout, nanoseconds(0), kForever)),
       keepalive_time_(AtLeastPingInterval(limits.keepalive_time)),
       keepalive_timeout_(AtLeastPingInterval(limits.keepalive_timeout)),
-      hello_(hello),
+      hello_(std::make_unique<wire::Hello>(hello)),
       last_received_(now),
       ping_sent_(now),
       pings_allowed_(kPingBurst),
@@ -54,7 +54,8 @@ bool ConnectionControl::Write() {
     return true;
   }
   if (pending_ & kHello) {
-    if (!WriteFrame(wire::EncodeHello(hello_))) return false;
+    if (!WriteFrame(wire::EncodeHello(*hello_))) return false;
+    hello_ = nullptr;
     pending_ &= static_cast<uint8_t>(~kHello);
   }
   if (pending_ & kPong) {

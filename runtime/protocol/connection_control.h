@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -78,7 +79,7 @@ class ConnectionControl {
   const std::chrono::nanoseconds handshake_timeout_;
   const std::chrono::nanoseconds keepalive_time_;
   const std::chrono::nanoseconds keepalive_timeout_;
-  const wire::Hello hello_;
+  std::unique_ptr<const wire::Hello> hello_;  // until it is written
   uint8_t pending_ = kHello;
   uint64_t pong_value_ = 0;  // of the PONG to write
   uint64_t ping_value_ = 0;  // of the last PING; they count from 1

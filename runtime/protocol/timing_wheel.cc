@@ -22,7 +22,7 @@ void TimingWheel::Clear(Timer& timer) {
   Unlink(timer);
   if (*list == nullptr && list != &due_) {
     const size_t slot = static_cast<size_t>(list - &slots_[0][0]);
-    occupied_[slot / kSlots] &= static_cast<uint16_t>(~(1u << (slot % kSlots)));
+    occupied_[slot / kSlots] &= static_cast<uint8_t>(~(1u << (slot % kSlots)));
   }
   if (--size_ == 0) earliest_ = kNever;
 }
@@ -38,7 +38,7 @@ void TimingWheel::Place(Timer& timer) {
   const int level = (std::bit_width(distance) - 1) / kSlotBits;
   const uint64_t slot = ((tick_ + distance) >> (level * kSlotBits)) & (kSlots - 1);
   Push(slots_[level][slot], timer);
-  occupied_[level] |= static_cast<uint16_t>(1u << slot);
+  occupied_[level] |= static_cast<uint8_t>(1u << slot);
 }
 
 void TimingWheel::Push(Timer*& list, Timer& timer) {
@@ -87,7 +87,7 @@ void TimingWheel::Advance(uint64_t to) {
 }
 
 void TimingWheel::Empty(int level, uint64_t slot) {
-  occupied_[level] &= static_cast<uint16_t>(~(1u << slot));
+  occupied_[level] &= static_cast<uint8_t>(~(1u << slot));
   Timer* timer = slots_[level][slot];
   slots_[level][slot] = nullptr;
   while (timer != nullptr) {

@@ -1,11 +1,11 @@
 // Timers for many calls: setting and clearing one takes constant time and no memory.
 //
-// A hierarchical timing wheel (Varghese and Lauck, 1987, scheme 6): six wheels of 16 slots; a slot
+// A hierarchical timing wheel (Varghese and Lauck, 1987, scheme 6): eight wheels of 8 slots; a slot
 // of the first is one tick, a slot of each further one a turn of the wheel before. A timer starts
-// in the wheel that its distance asks for and moves inward as its time comes near, at most five
+// in the wheel that its distance asks for and moves inward as its time comes near, at most seven
 // times. (Every idle connection has these slots: fewer and larger wheels reach no further with four
-// times the memory.) A tick is 2^20 ns, about a millisecond; timers never fire early, and at most one tick
-// late.
+// times the memory.) A tick is 2^20 ns, about a millisecond; timers never fire early, and at most
+// one tick late.
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_TIMING_WHEEL_H_
 #define ANYWIRE_RUNTIME_PROTOCOL_TIMING_WHEEL_H_
 
@@ -68,8 +68,8 @@ class TimingWheel {
   size_t size() const { return size_; }
 
  private:
-  static constexpr int kLevels = 6;
-  static constexpr int kSlotBits = 4;
+  static constexpr int kLevels = 8;
+  static constexpr int kSlotBits = 3;
   static constexpr int kSlots = 1 << kSlotBits;
   static constexpr int kTickBits = 20;
   static constexpr uint64_t kNever = ~uint64_t{0};
@@ -99,9 +99,9 @@ class TimingWheel {
 
   Timer* due_ = nullptr;
   Timer* slots_[kLevels][kSlots] = {};
-  uint16_t occupied_[kLevels] = {};  // a bit for each slot that has timers
-  uint64_t tick_;                    // everything up to and with this one has been moved to due_
-  uint64_t earliest_ = kNever;       // no timer is earlier
+  uint8_t occupied_[kLevels] = {};  // a bit for each slot that has timers
+  uint64_t tick_;                   // everything up to and with this one has been moved to due_
+  uint64_t earliest_ = kNever;      // no timer is earlier
   size_t size_ = 0;
 };
 

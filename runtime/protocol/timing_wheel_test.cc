@@ -19,11 +19,14 @@ const Instant kStart = Instant(std::chrono::seconds(77));
 TEST(TimingWheelTest, FiresInTimeAndNeverEarly) {
   // Distances about every place where a timer changes wheels, and beyond the last.
   for (const uint64_t ticks :
-       {uint64_t{0}, uint64_t{1}, uint64_t{2}, uint64_t{15}, uint64_t{16}, uint64_t{17},
-        uint64_t{31}, uint64_t{32}, uint64_t{255}, uint64_t{256}, uint64_t{257},
-        uint64_t{4095}, uint64_t{4096}, uint64_t{4097}, uint64_t{65535}, uint64_t{65536},
-        uint64_t{65537}, uint64_t{1048575}, uint64_t{1048576}, uint64_t{1048577},
-        uint64_t{16777215}, uint64_t{16777216}, uint64_t{16777217}, uint64_t{100000000}}) {
+       {uint64_t{0},        uint64_t{1},        uint64_t{2},        uint64_t{7},
+        uint64_t{8},        uint64_t{9},        uint64_t{15},       uint64_t{16},
+        uint64_t{63},       uint64_t{64},       uint64_t{65},       uint64_t{127},
+        uint64_t{511},      uint64_t{512},      uint64_t{513},      uint64_t{4095},
+        uint64_t{4096},     uint64_t{4097},     uint64_t{32767},    uint64_t{32768},
+        uint64_t{32769},    uint64_t{262143},   uint64_t{262144},   uint64_t{262145},
+        uint64_t{2097151},  uint64_t{2097152},  uint64_t{2097153},  uint64_t{16777215},
+        uint64_t{16777216}, uint64_t{16777217}, uint64_t{100000000}}) {
     for (const nanoseconds offset : {nanoseconds(0), nanoseconds(1), kTick - nanoseconds(1)}) {
       TimingWheel wheel(kStart + offset);
       TimingWheel::Timer timer;

@@ -1,44 +1,38 @@
-// Frames one behind the other in one piece of memory, which is used again after Clear.
+// Frames one behind the other, on their way from a sender to a receiver. Their memory is borrowed
+// from the sender's thread and given back by the receiver's; in between it changes hands and is not
+// copied.
 #ifndef ANYWIRE_TRANSPORTS_INPROC_FRAME_BATCH_H_
 #define ANYWIRE_TRANSPORTS_INPROC_FRAME_BATCH_H_
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "anywire/frame.h"
+#include "transports/stream/io_block.h"
 
 namespace anywire {
 
 class FrameBatch {
  public:
-  bool empty() const { return entries_.empty(); }
-  size_t bytes() const { return size_; }
+  bool empty() const { return frames_.empty(); }
+  size_t bytes() const { return bytes_; }
 
-  // Uninitialised bytes of a new last frame, until the next call.
+  // Uninitialised bytes of a new last frame, at most IoBlock::kSize.
   absl::Span<uint8_t> Append(uint64_t stream, size_t size);
-  // Moves the frames of `from` behind ours, in time that does not depend on their size where we
-  // have none.
+  // Moves the frames of `from` behind ours.
   void Take(FrameBatch& from);
-  // Views of all frames, until the batch changes.
-  void View(std::vector<ReceivedFrame>& views) const;
-  // Forgets the frames; keeps the memory unless it is large.
+  // All frames, until the batch changes.
+  absl::Span<const ReceivedFrame> frames() const { return frames_; }
+  // Forgets the frames and gives their memory back.
   void Clear();
 
  private:
-  struct Entry {
-    uint64_t stream;
-    size_t offset;
-    size_t size;
-  };
-  uint8_t* Extend(size_t size);
-
-  std::unique_ptr<uint8_t[]> memory_;
-  size_t capacity_ = 0;
-  size_t size_ = 0;
-  std::vector<Entry> entries_;
+  std::vector<BorrowedBytes> chunks_;
+  size_t used_ = 0;   // of the last chunk
+  size_t bytes_ = 0;  // of all frames
+  std::vector<ReceivedFrame> frames_;
 };
 
 }  // namespace anywire

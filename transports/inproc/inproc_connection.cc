@@ -158,8 +158,7 @@ absl::StatusOr<absl::Span<const ReceivedFrame>> InprocConnection::Receive(Instan
   }
   held_.Take(mine_.inbox);
   lock.unlock();
-  held_.View(views_);
-  return views_;
+  return held_.frames();
 }
 
 void InprocConnection::ReleaseFrames() {

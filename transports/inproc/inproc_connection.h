@@ -17,7 +17,6 @@
 #include <mutex>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "anywire/event_loop.h"
 #include "anywire/transport.h"
@@ -97,7 +96,6 @@ class InprocConnection final : public Connection, private EventLoop::Alarm {
   FrameBatch filling_;  // of NewFrame and Publish alone
 
   FrameBatch held_;  // of Receive and ReleaseFrames alone
-  std::vector<ReceivedFrame> views_;
 };
 
 }  // namespace anywire

@@ -73,10 +73,8 @@ size_t FrameOutput::Gather(iovec (&pieces)[kMaxPieces]) const {
 bool FrameOutput::Consume(size_t size, bool blocked) {
   if (blocked) blocked_.store(true, std::memory_order_release);
   const size_t left = unsent_.load(std::memory_order_relaxed) - size;
-  Chunk& last = sending_.back();
-  if (left == 0 && sending_.size() == 1 && last.small != nullptr) {
-    // The usual case: all is sent, and the same bytes are used again.
-    last.sent = last.filled = 0;
+  if (left == 0) {
+    sending_.clear();
   } else {
     DropSent(size);
   }
@@ -112,15 +110,8 @@ FrameOutput::Chunk& FrameOutput::ChunkFor(size_t size) {
   if (!filling_.empty() && filling_.back().capacity() - filling_.back().filled >= size) {
     return filling_.back();
   }
-  // An empty one that is too small is not worth keeping: chunks in a row have something to send.
-  if (unpublished_ == 0) filling_.clear();
-  Chunk chunk;
-  if (filling_.empty() && size <= kSmallChunk) {
-    chunk.small = std::make_unique_for_overwrite<uint8_t[]>(kSmallChunk);
-  } else {
-    chunk.block = BorrowIoBlock();
-  }
-  filling_.push_back(std::move(chunk));
+  // Small frames in a row, or the first of many.
+  filling_.push_back({BorrowedBytes(filling_.empty() ? size : IoBlock::kSize)});
   return filling_.back();
 }
 

@@ -3,8 +3,8 @@
 //
 //   filling:   | filled | free |   ── Publish ──>   sending:   | sent | to be sent |
 //
-// Small frames use two small chunks by turns; larger amounts borrow blocks and give them back once
-// sent.
+// The chunks are borrowed from the thread that fills, and given back by the one that has sent them:
+// an idle connection has none.
 #ifndef ANYWIRE_TRANSPORTS_STREAM_FRAME_OUTPUT_H_
 #define ANYWIRE_TRANSPORTS_STREAM_FRAME_OUTPUT_H_
 
@@ -53,16 +53,13 @@ class FrameOutput {
   size_t held() const;
 
  private:
-  static constexpr size_t kSmallChunk = 512;  // every idle connection has two
-
   struct Chunk {
-    std::unique_ptr<uint8_t[]> small;  // one of the two
-    IoBlockPtr block;
+    BorrowedBytes memory;
     size_t sent = 0;
     size_t filled = 0;
 
-    uint8_t* data() const { return small != nullptr ? small.get() : block->bytes; }
-    size_t capacity() const { return small != nullptr ? kSmallChunk : IoBlock::kSize; }
+    uint8_t* data() const { return memory.data(); }
+    size_t capacity() const { return memory.capacity(); }
   };
 
   bool HasRoom(size_t size) const {

@@ -18,65 +18,81 @@ namespace {
 constexpr size_t kFramesToKeep = 2048;
 
 // Views into a block that has been given back are mistakes that a sanitizer shall see.
-void MarkIdle([[maybe_unused]] IoBlock* block) {
+template <typename Block>
+void MarkIdle([[maybe_unused]] Block* block) {
 #ifdef ANYWIRE_ASAN
-  ASAN_POISON_MEMORY_REGION(block->bytes, IoBlock::kSize);
+  ASAN_POISON_MEMORY_REGION(block->bytes, Block::kSize);
 #endif
 }
 
-void MarkUsed([[maybe_unused]] IoBlock* block) {
+template <typename Block>
+void MarkUsed([[maybe_unused]] Block* block) {
 #ifdef ANYWIRE_ASAN
-  ASAN_UNPOISON_MEMORY_REGION(block->bytes, IoBlock::kSize);
+  ASAN_UNPOISON_MEMORY_REGION(block->bytes, Block::kSize);
 #endif
 }
 
-// Trivially destructible, so that it can still be asked by connections that are destroyed after it.
-struct Pool {
-  IoBlock* blocks[kBlocksPerThread] = {};
-  int count = 0;
-  int capacity = 0;  // kBlocksPerThread between the thread's first block and its end
-};
-
-thread_local constinit Pool pool;
-
-struct ThreadEnd {
-  ThreadEnd() { pool.capacity = kBlocksPerThread; }
-  ~ThreadEnd() {
-    pool.capacity = 0;
-    while (pool.count > 0) {
-      IoBlock* const block = pool.blocks[--pool.count];
-      MarkUsed(block);
-      delete block;
-    }
+// A thread's. Trivially destructible, so that it can still be asked by connections that are
+// destroyed after it.
+template <typename Block, int kMost>
+class Pool {
+ public:
+  Block* Take() {
+    if (count_ == 0) return New();
+    Block* const block = blocks_[--count_];
+    MarkUsed(block);
+    return block;
   }
+
+  void Put(Block* block) {
+    if (count_ == capacity_) {
+      delete block;
+      return;
+    }
+    MarkIdle(block);
+    blocks_[count_++] = block;
+  }
+
+  int count() const { return count_; }
+
+ private:
+  struct ThreadEnd {
+    explicit ThreadEnd(Pool& pool) : pool(pool) { pool.capacity_ = kMost; }
+    ~ThreadEnd() {
+      pool.capacity_ = 0;
+      while (pool.count_ > 0) delete pool.Take();
+    }
+    Pool& pool;
+  };
+
+  Block* New() {
+    static thread_local ThreadEnd at_end(*this);
+    static_cast<void>(&at_end);
+    return new Block;
+  }
+
+  Block* blocks_[kMost] = {};
+  int count_ = 0;
+  int capacity_ = 0;  // kMost between the thread's first block and its end
 };
 
-IoBlock* NewIoBlock() {
-  static thread_local ThreadEnd at_end;
-  static_cast<void>(&at_end);
-  return new IoBlock;
-}
+thread_local constinit Pool<IoBlock, kBlocksPerThread> blocks;
+thread_local constinit Pool<SmallBlock, kSmallBlocksPerThread> small_blocks;
 
 }  // namespace
 
-IoBlockPtr BorrowIoBlock() {
-  if (pool.count == 0) return IoBlockPtr(NewIoBlock());
-  IoBlock* const block = pool.blocks[--pool.count];
-  MarkUsed(block);
-  return IoBlockPtr(block);
-}
+IoBlockPtr BorrowIoBlock() { return IoBlockPtr(blocks.Take()); }
+
+SmallBlockPtr BorrowSmallBlock() { return SmallBlockPtr(small_blocks.Take()); }
 
 void ReturnIoBlock::operator()(IoBlock* block) const {
-  if (pool.count == pool.capacity) {
-    delete block;
-    return;
-  }
   block->frames.clear();
   if (block->frames.capacity() > kFramesToKeep) block->frames.shrink_to_fit();
-  MarkIdle(block);
-  pool.blocks[pool.count++] = block;
+  blocks.Put(block);
 }
 
-int IdleIoBlocks() { return pool.count; }
+void ReturnSmallBlock::operator()(SmallBlock* block) const { small_blocks.Put(block); }
+
+int IdleIoBlocks() { return blocks.count(); }
 
 }  // namespace anywire

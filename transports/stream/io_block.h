@@ -1,6 +1,6 @@
 // Memory for bytes on their way in or out, borrowed while it is needed and kept by threads, not by
 // connections: an idle connection owns none, and a busy thread goes on using the block that is warm
-// in its cache.
+// in its cache. Small blocks are for the frames of small calls on their way out.
 #ifndef ANYWIRE_TRANSPORTS_STREAM_IO_BLOCK_H_
 #define ANYWIRE_TRANSPORTS_STREAM_IO_BLOCK_H_
 
@@ -25,10 +25,40 @@ struct ReturnIoBlock {
 };
 using IoBlockPtr = std::unique_ptr<IoBlock, ReturnIoBlock>;
 
+struct SmallBlock {
+  static constexpr size_t kSize = 1024;
+  uint8_t bytes[kSize];
+};
+struct ReturnSmallBlock {
+  void operator()(SmallBlock* block) const;
+};
+using SmallBlockPtr = std::unique_ptr<SmallBlock, ReturnSmallBlock>;
+
 inline constexpr int kBlocksPerThread = 8;
+inline constexpr int kSmallBlocksPerThread = 16;
 
 // The bytes are uninitialised.
 IoBlockPtr BorrowIoBlock();
+SmallBlockPtr BorrowSmallBlock();
+
+// Of either kind.
+class BorrowedBytes {
+ public:
+  // At least `size` bytes, at most IoBlock::kSize.
+  explicit BorrowedBytes(size_t size) {
+    if (size <= SmallBlock::kSize) {
+      small_ = BorrowSmallBlock();
+    } else {
+      large_ = BorrowIoBlock();
+    }
+  }
+  uint8_t* data() const { return small_ != nullptr ? small_->bytes : large_->bytes; }
+  size_t capacity() const { return small_ != nullptr ? SmallBlock::kSize : IoBlock::kSize; }
+
+ private:
+  SmallBlockPtr small_;
+  IoBlockPtr large_;
+};
 
 // How many blocks the calling thread keeps.
 int IdleIoBlocks();

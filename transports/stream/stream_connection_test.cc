@@ -155,6 +155,68 @@ TEST_F(StreamConnectionTest, WhoWaitsForRoomHearsThatThePeerSendsNoMore) {
   EXPECT_EQ(connection_->Transmit().code(), absl::StatusCode::kUnavailable);
 }
 
+// Fills the transport: more than the socket takes.
+void Fill(StreamConnection& connection) {
+  for (;;) {
+    const absl::Span<uint8_t> frame = connection.NewFrame(1, 10'000);
+    if (frame.data() == nullptr) return;
+    std::memset(frame.data(), 'x', frame.size());
+  }
+}
+
+TEST_F(StreamConnectionTest, TransmitUntilWaitsForThePeerToTakeAll) {
+  // So small that it has to wait many times.
+  constexpr int kSocketBuffer = 8192;
+  ASSERT_EQ(0, setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &kSocketBuffer, sizeof(kSocketBuffer)));
+  Fill(*connection_);
+  std::atomic<size_t> taken{0};
+  std::thread peer([this, &taken] {
+    char bytes[1000];
+    for (ssize_t size; (size = recv(raw_.get(), bytes, sizeof(bytes), 0)) > 0;) {
+      taken += static_cast<size_t>(size);
+    }
+  });
+  ASSERT_TRUE(connection_->Publish());
+  EXPECT_TRUE(connection_->TransmitUntil(Instant::max()).ok());
+  EXPECT_FALSE(connection_->Publish());  // nothing is left
+  EXPECT_EQ(hearer_.writable, 1);        // of the room that Fill did not find, and no more
+  connection_->Abort();
+  peer.join();
+  EXPECT_GE(taken, options_.max_unsent - 10'100);
+}
+
+TEST_F(StreamConnectionTest, TransmitUntilLeavesToOnWritableWhatIsNotTakenInTime) {
+  Fill(*connection_);
+  ASSERT_TRUE(connection_->Publish());
+  EXPECT_TRUE(connection_->TransmitUntil(steady_clock::now() + milliseconds(5)).ok());
+  const int before = hearer_.writable;
+  EXPECT_FALSE(connection_->Publish());  // blocked
+  std::string bytes(1 << 20, '\0');
+  const Instant limit = steady_clock::now() + std::chrono::seconds(30);
+  while (hearer_.writable == before && steady_clock::now() < limit) {
+    recv(raw_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+    std::this_thread::yield();
+  }
+  EXPECT_GT(hearer_.writable, before);
+  EXPECT_TRUE(connection_->Publish());
+}
+
+TEST_F(StreamConnectionTest, AbortEndsAWaitingTransmitUntil) {
+  Fill(*connection_);
+  ASSERT_TRUE(connection_->Publish());
+  std::thread aborter([this] { connection_->Abort(); });
+  EXPECT_EQ(connection_->TransmitUntil(Instant::max()).code(), absl::StatusCode::kUnavailable);
+  aborter.join();
+}
+
+TEST_F(StreamConnectionTest, TransmitUntilHearsThatThePeerSendsNoMore) {
+  Fill(*connection_);
+  ASSERT_TRUE(connection_->Publish());
+  std::thread peer([this] { shutdown(raw_.get(), SHUT_WR); });
+  EXPECT_EQ(connection_->TransmitUntil(Instant::max()).code(), absl::StatusCode::kUnavailable);
+  peer.join();
+}
+
 TEST_F(StreamConnectionTest, OneReceiveTakesManyFramesAndSendTakesThemAtOnce) {
   std::string bytes;
   for (int i = 0; i < 100; ++i) bytes += Encoded(1, "x");
