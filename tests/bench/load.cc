@@ -1,104 +1,525 @@
 #include "tests/bench/load.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <chrono>
+#include <iostream>
+#include <memory>
+#include <random>
+#include <thread>
 #include <vector>
 
-#include "tests/bench/allocation_count.h"
+#include "absl/strings/str_format.h"
+#include "absl/synchronization/notification.h"
+#include "tests/bench/histogram.h"
+#include "tests/bench/usage.h"
 
 namespace anywire::bench {
 namespace {
 
 using std::chrono::steady_clock;
+using Instant = steady_clock::time_point;
 
-constexpr int kWarmUpCalls = 200;
+constexpr size_t kBulkSize = 1 << 20;
+// The calls before the first that is counted, where calls are counted instead of timed.
+constexpr uint64_t kUncountedCalls = 200;
+// What has not ended so long after the measurement never will.
+constexpr std::chrono::seconds kPatience{30};
 
-uint64_t Nanoseconds(const timeval& time) {
-  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 +
-         static_cast<uint64_t>(time.tv_usec) * 1'000;
+uint64_t Nanoseconds(steady_clock::duration time) {
+  return static_cast<uint64_t>(std::chrono::nanoseconds(time).count());
 }
 
-double Microseconds(steady_clock::duration time) {
-  return std::chrono::duration<double, std::micro>(time).count();
+EchoMessage MessageOf(size_t size) {
+  EchoMessage message;
+  message.set_payload(std::string(size, 'x'));
+  return message;
+}
+
+// Time and processor time between two moments.
+class Meter {
+ public:
+  explicit Meter(pid_t server) : server_(server) {}
+  void Start() {
+    client_cpu_ = CpuNanoseconds(getpid());
+    server_cpu_ = CpuNanoseconds(server_);
+    time_ = Nanoseconds(steady_clock::now().time_since_epoch());
+  }
+  void Stop() {
+    time_ = Nanoseconds(steady_clock::now().time_since_epoch()) - time_;
+    server_cpu_ = CpuNanoseconds(server_) - server_cpu_;
+    client_cpu_ = CpuNanoseconds(getpid()) - client_cpu_;
+  }
+  // Where there is one process, its time is the client's.
+  std::string Json() const {
+    return absl::StrFormat(R"("seconds": %.6f, "client_cpu_ns": %d, "server_cpu_ns": %d)",
+                           static_cast<double>(time_) / 1e9, client_cpu_,
+                           server_ == getpid() ? 0 : server_cpu_);
+  }
+
+ private:
+  const pid_t server_;
+  uint64_t time_ = 0;
+  uint64_t client_cpu_ = 0;
+  uint64_t server_cpu_ = 0;
+};
+
+std::string LatencyJson(const Histogram& latencies) {
+  const auto microseconds = [](double ns) { return ns / 1e3; };
+  std::string json = absl::StrFormat(R"("latency_us": {"count": %d, "mean": %.3f)",
+                                     latencies.count(), microseconds(latencies.mean()));
+  for (const auto& [name, fraction] :
+       {std::pair("p50", 0.5), {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}}) {
+    json += absl::StrFormat(R"(, "%s": %.3f)", name,
+                            microseconds(static_cast<double>(latencies.Quantile(fraction))));
+  }
+  return json +
+         absl::StrFormat(R"(, "max": %.3f})", microseconds(static_cast<double>(latencies.max())));
+}
+
+// When is measured: warm-up comes before `from`.
+struct Window {
+  explicit Window(double seconds)
+      : from(steady_clock::now() + Span(seconds / 5)), until(from + Span(seconds)) {}
+  static steady_clock::duration Span(double seconds) {
+    return std::chrono::duration_cast<steady_clock::duration>(
+        std::chrono::duration<double>(seconds));
+  }
+  const Instant from;
+  const Instant until;
+};
+
+class Load {
+ public:
+  Load(System& system, const std::string& address, pid_t server, const Parameters& parameters)
+      : system_(system),
+        address_(address),
+        parameters_(parameters),
+        meter_(server),
+        size_(Count("size", 64)),
+        threads_(Count("threads", 1)),
+        in_flight_(Count("in_flight", 0)),
+        seconds_(parameters.Number("seconds", 1)),
+        calls_(Count("calls", 0)),
+        request_(MessageOf(size_)) {}
+
+  void Run() {
+    const std::string pattern = parameters_.Text("pattern", "calls");
+    if (pattern == "idle") return Idle();
+    if (pattern == "connect") return ConnectAndCall();
+    client_ = system_.Connect(address_, parameters_);
+    if (pattern == "calls") {
+      in_flight_ > 0 ? CallsInFlight() : WaitingCalls();
+    } else if (pattern == "open") {
+      OpenLoop();
+    } else if (pattern == "mixed") {
+      CallsBesideBulk();
+    } else if (pattern == "upload") {
+      Upload();
+    } else if (pattern == "chat") {
+      Chat();
+    } else {
+      Die("no such pattern: " + pattern);
+    }
+  }
+
+ private:
+  size_t Count(const std::string& key, double otherwise) const {
+    const double number = parameters_.Number(key, otherwise);
+    if (number < 0) Die(key + " is negative");
+    return static_cast<size_t>(number);
+  }
+
+  // What was counted is `calls` things of `bytes` bytes in one direction; `more` may add members.
+  void Print(uint64_t calls, uint64_t bytes, const std::string& more = "") {
+    std::string json = absl::StrFormat(R"({"calls": %d, "bytes": %d, %s, %s)", calls, bytes,
+                                       meter_.Json(), LatencyJson(latencies_));
+    if (!more.empty()) json += ", " + more;
+    printf("%s}\n", json.c_str());
+    fflush(stdout);
+  }
+  void PrintCalls(uint64_t calls, const std::string& more = "") {
+    Print(calls, calls * size_, more);
+  }
+
+  void WaitingCalls();
+  uint64_t CallInWindow(const Window& window, bool measures);
+  void CallsInFlight();
+  void OpenLoop();
+  void CallsBesideBulk();
+  void Upload();
+  void Chat();
+  void ConnectAndCall();
+  void Idle();
+  template <typename Done>
+  void AwaitEnd(Done done);
+
+  System& system_;
+  const std::string address_;
+  const Parameters& parameters_;
+  Meter meter_;
+  const size_t size_;
+  const size_t threads_;
+  const size_t in_flight_;
+  const double seconds_;
+  const uint64_t calls_;
+  const EchoMessage request_;
+  Histogram latencies_;
+  std::unique_ptr<Client> client_;
+};
+
+template <typename Done>
+void Load::AwaitEnd(Done done) {
+  const Instant limit = steady_clock::now() + kPatience;
+  while (!done()) {
+    const Instant now = steady_clock::now();
+    if (now > limit) Die("calls that do not end");
+    client_->SleepUntil(now + std::chrono::milliseconds(1));
+  }
+}
+
+// ---- calls that wait
+
+// One thread's; how many were made within the window. One thread of them holds the meter.
+uint64_t Load::CallInWindow(const Window& window, bool measures) {
+  uint64_t calls = 0;
+  bool measuring = false;
+  Instant last = steady_clock::now();
+  while (last < window.until) {
+    if (!measuring && last >= window.from) {
+      measuring = true;
+      if (measures) {
+        meter_.Start();
+        last = steady_clock::now();
+      }
+    }
+    client_->Call(request_);
+    const Instant now = steady_clock::now();
+    if (measuring) {
+      latencies_.Record(Nanoseconds(now - last));
+      ++calls;
+    }
+    last = now;
+  }
+  if (measures) {
+    if (!measuring) Die("the calls take too long for so short a measurement");
+    meter_.Stop();
+  }
+  return calls;
+}
+
+void Load::WaitingCalls() {
+  if (calls_ > 0) {
+    for (uint64_t i = 0; i < kUncountedCalls; ++i) client_->Call(request_);
+    meter_.Start();
+    for (uint64_t i = 0; i < calls_; ++i) client_->Call(request_);
+    meter_.Stop();
+    return PrintCalls(calls_);
+  }
+  const Window window(seconds_);
+  std::atomic<uint64_t> calls{0};
+  std::vector<std::thread> others;
+  for (size_t i = 1; i < threads_; ++i) {
+    others.emplace_back([&] { calls += CallInWindow(window, false); });
+  }
+  calls += CallInWindow(window, true);
+  for (std::thread& thread : others) thread.join();
+  PrintCalls(calls);
+}
+
+// ---- calls in flight
+
+enum class Phase { kWarmUp, kMeasured, kOver };
+
+// What the calls in flight share.
+struct Flight {
+  std::atomic<Phase> phase{Phase::kWarmUp};
+  std::atomic<size_t> running{0};
+  Histogram* latencies = nullptr;
+  const EchoMessage* request = nullptr;
+  const EchoMessage* slow_request = nullptr;
+  uint64_t slow_every = 0;  // 0: none is
+};
+
+class CallInFlight final : public RepeatedCall {
+ public:
+  // A clock is read for the calls of those that are timed.
+  CallInFlight(Flight& flight, size_t index, bool timed)
+      : flight_(flight), timed_(timed), made_(index * 13), started_(steady_clock::now()) {
+    slow_ = NextIsSlow();
+  }
+  const EchoMessage& request() const override {
+    return slow_ ? *flight_.slow_request : *flight_.request;
+  }
+  bool OnReply() override {
+    const Phase phase = flight_.phase.load(std::memory_order_relaxed);
+    if (timed_) {
+      const Instant now = steady_clock::now();
+      if (phase == Phase::kMeasured && !slow_) {
+        flight_.latencies->Record(Nanoseconds(now - started_));
+      }
+      started_ = now;
+    }
+    if (phase == Phase::kMeasured) ++calls_;
+    if (phase == Phase::kOver) {
+      flight_.running.fetch_sub(1, std::memory_order_release);
+      return false;
+    }
+    slow_ = NextIsSlow();
+    return true;
+  }
+  uint64_t calls() const { return calls_; }
+
+ private:
+  bool NextIsSlow() { return flight_.slow_every > 0 && ++made_ % flight_.slow_every == 0; }
+
+  Flight& flight_;
+  const bool timed_;
+  uint64_t made_;
+  uint64_t calls_ = 0;
+  bool slow_ = false;
+  Instant started_;
+};
+
+// Exactly so many calls, one at a time.
+class CountedCall final : public RepeatedCall {
+ public:
+  CountedCall(const EchoMessage& request, uint64_t calls) : request_(request), left_(calls) {}
+  const EchoMessage& request() const override { return request_; }
+  bool OnReply() override {
+    if (--left_ > 0) return true;
+    ended_.Notify();
+    return false;
+  }
+  void Wait() { ended_.WaitForNotification(); }
+
+ private:
+  const EchoMessage& request_;
+  uint64_t left_;
+  absl::Notification ended_;
+};
+
+void Load::CallsInFlight() {
+  if (calls_ > 0) {
+    for (const uint64_t calls : {kUncountedCalls, calls_}) {
+      CountedCall call(request_, calls);
+      meter_.Start();
+      client_->Start(call);
+      call.Wait();
+      meter_.Stop();
+    }
+    return PrintCalls(calls_);
+  }
+  EchoMessage slow_request = request_;
+  slow_request.set_delay_us(static_cast<uint32_t>(Count("delay_us", 0)));
+  Flight flight;
+  flight.latencies = &latencies_;
+  flight.request = &request_;
+  flight.slow_request = &slow_request;
+  flight.slow_every = Count("slow_every", 0);
+  flight.running = in_flight_;
+  // With many in flight, reading the clock for each call would be a good part of the call.
+  const size_t timed_every = in_flight_ >= 64 ? 8 : 1;
+  std::vector<std::unique_ptr<CallInFlight>> calls;
+  for (size_t i = 0; i < in_flight_; ++i) {
+    calls.push_back(std::make_unique<CallInFlight>(flight, i, i % timed_every == 0));
+  }
+  const Window window(seconds_);
+  for (const auto& call : calls) client_->Start(*call);
+  client_->SleepUntil(window.from);
+  meter_.Start();
+  flight.phase = Phase::kMeasured;
+  client_->SleepUntil(window.until);
+  flight.phase = Phase::kOver;
+  meter_.Stop();
+  AwaitEnd([&] { return flight.running.load(std::memory_order_acquire) == 0; });
+  uint64_t total = 0;
+  for (const auto& call : calls) total += call->calls();
+  PrintCalls(total);
+}
+
+// ---- calls at given times
+
+class DueCall final : public RepeatedCall {
+ public:
+  DueCall(const EchoMessage& request, const Window& window, Histogram& latencies)
+      : request_(request), window_(window), latencies_(latencies) {}
+  bool busy() const { return busy_.load(std::memory_order_acquire); }
+  void Begin(Instant due) {
+    due_ = due;
+    busy_.store(true, std::memory_order_relaxed);
+  }
+  const EchoMessage& request() const override { return request_; }
+  bool OnReply() override {
+    if (due_ >= window_.from) latencies_.Record(Nanoseconds(steady_clock::now() - due_));
+    busy_.store(false, std::memory_order_release);
+    return false;
+  }
+
+ private:
+  const EchoMessage& request_;
+  const Window& window_;
+  Histogram& latencies_;
+  Instant due_;
+  std::atomic<bool> busy_{false};
+};
+
+void Load::OpenLoop() {
+  // As many may be late at a time before the next has to wait for them, which its latency then
+  // says.
+  constexpr size_t kMostInFlight = 4096;
+  const double rate = parameters_.Number("rate", 0);
+  if (rate <= 0) Die("pattern=open needs rate=N");
+  prctl(PR_SET_TIMERSLACK, 1);  // ns
+  std::mt19937_64 random(Count("seed", 1));
+  std::exponential_distribution<double> gap(rate);
+
+  const Window window(seconds_);
+  std::vector<std::unique_ptr<DueCall>> calls;
+  for (size_t i = 0; i < kMostInFlight; ++i) {
+    calls.push_back(std::make_unique<DueCall>(request_, window, latencies_));
+  }
+  Histogram lateness;  // of the load itself
+  bool measuring = false;
+  uint64_t due_calls = 0;
+  size_t next = 0;
+  for (Instant due = steady_clock::now(); due < window.until; due += Window::Span(gap(random))) {
+    Instant now = steady_clock::now();
+    if (now < due) {
+      std::this_thread::sleep_until(due);
+      now = steady_clock::now();
+    }
+    if (due >= window.from) {
+      if (!measuring) meter_.Start();
+      measuring = true;
+      ++due_calls;
+      lateness.Record(Nanoseconds(now - due));
+    }
+    DueCall& call = *calls[next++ % kMostInFlight];
+    while (call.busy()) std::this_thread::yield();
+    call.Begin(due);
+    client_->Start(call);
+  }
+  AwaitEnd([&] {
+    return std::none_of(calls.begin(), calls.end(), [](const auto& call) { return call->busy(); });
+  });
+  if (!measuring) Die("not one call was due in so short a measurement");
+  meter_.Stop();
+  PrintCalls(due_calls, absl::StrFormat(R"("rate": %.3f, "sent_late_p50_us": %.3f)", rate,
+                                        static_cast<double>(lateness.Quantile(0.5)) / 1e3));
+}
+
+// ---- streams
+
+// Sets a flag after a time, on a thread of its own.
+class Stopper {
+ public:
+  Stopper(std::atomic<bool>& flag, double seconds)
+      : thread_([&flag, until = steady_clock::now() + Window::Span(seconds)] {
+          std::this_thread::sleep_until(until);
+          flag = true;
+        }) {}
+  ~Stopper() { thread_.join(); }
+
+ private:
+  std::thread thread_;
+};
+
+void Load::Upload() {
+  uint64_t messages = 0;
+  for (const double seconds : {seconds_ / 5, seconds_}) {
+    std::atomic<bool> stop{false};
+    const Stopper stopper(stop, seconds);
+    meter_.Start();
+    messages = client_->Upload(request_, stop);
+    meter_.Stop();
+  }
+  PrintCalls(messages);
+}
+
+void Load::Chat() {
+  ChatProgress progress;
+  const Window window(seconds_);
+  uint64_t messages = 0;
+  std::thread observer([&] {
+    std::this_thread::sleep_until(window.from);
+    meter_.Start();
+    const uint64_t before = progress.received;
+    std::this_thread::sleep_until(window.until);
+    messages = progress.received - before;
+    meter_.Stop();
+    progress.stop = true;
+  });
+  client_->Chat(request_, progress);
+  observer.join();
+  PrintCalls(messages);
+}
+
+void Load::CallsBesideBulk() {
+  const EchoMessage bulk = MessageOf(kBulkSize);
+  std::atomic<bool> stop{false};
+  std::atomic<uint64_t> messages{0};
+  std::vector<std::thread> streams;
+  const Instant start = steady_clock::now();
+  for (size_t i = 0; i < Count("bulk", 2); ++i) {
+    streams.emplace_back([&] { messages += client_->Upload(bulk, stop); });
+  }
+  const uint64_t calls = CallInWindow(Window(seconds_), true);
+  stop = true;
+  for (std::thread& stream : streams) stream.join();
+  const std::chrono::duration<double> all = steady_clock::now() - start;
+  PrintCalls(calls, absl::StrFormat(R"("bulk_bytes_per_s": %.0f)",
+                                    static_cast<double>(messages * kBulkSize) / all.count()));
+}
+
+// ---- connections
+
+void Load::ConnectAndCall() {
+  const Window window(seconds_);
+  uint64_t calls = 0;
+  bool measuring = false;
+  while (steady_clock::now() < window.until) {
+    if (!measuring && steady_clock::now() >= window.from) {
+      meter_.Start();
+      measuring = true;
+    }
+    const Instant start = steady_clock::now();
+    client_ = system_.Connect(address_, parameters_);
+    client_->Call(request_);
+    if (measuring) {
+      latencies_.Record(Nanoseconds(steady_clock::now() - start));
+      ++calls;
+    }
+    client_ = nullptr;
+  }
+  meter_.Stop();
+  PrintCalls(calls);
+}
+
+void Load::Idle() {
+  std::vector<std::unique_ptr<Client>> clients;
+  // What the first few cost is the process's, not the connections'.
+  for (const size_t connections : {size_t{50}, Count("connections", 1000)}) {
+    for (size_t i = 0; i < connections; ++i) {
+      clients.push_back(system_.Connect(address_, parameters_));
+      clients.back()->Call(request_);
+    }
+    // Whatever is given back a moment after a call.
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    printf("%s\n", OwnUsageJson().c_str());
+    fflush(stdout);
+    std::string line;
+    std::getline(std::cin, line);
+  }
 }
 
 }  // namespace
 
-ProcessUsage OwnUsage() {
-  rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  return {.cpu_ns = Nanoseconds(usage.ru_utime) + Nanoseconds(usage.ru_stime),
-          .allocations = AllocationCount()};
-}
-
-void Die(const std::string& message) {
-  fprintf(stderr, "%s\n", message.c_str());
-  exit(1);
-}
-
-void RunLoad(EchoClient& client, int calls, bool timed) {
-  for (int i = 0; i < kWarmUpCalls; ++i) client.Echo();
-  std::vector<steady_clock::duration> times;
-  times.reserve(timed ? static_cast<size_t>(calls) : 0);
-
-  const ProcessUsage server_before = client.ServerUsage();
-  const ProcessUsage before = OwnUsage();
-  const auto start = steady_clock::now();
-  if (timed) {
-    auto last = start;
-    for (int i = 0; i < calls; ++i) {
-      client.Echo();
-      const auto now = steady_clock::now();
-      times.push_back(now - last);
-      last = now;
-    }
-  } else {
-    for (int i = 0; i < calls; ++i) client.Echo();
-  }
-  const auto all = steady_clock::now() - start;
-  const ProcessUsage after = OwnUsage();
-  const ProcessUsage server_after = client.ServerUsage();
-
-  const auto per_call = [calls](uint64_t from, uint64_t to, double unit) {
-    return static_cast<double>(to - from) / unit / calls;
-  };
-  printf("{\"calls\": %d, \"mean_us\": %.3f", calls, Microseconds(all) / calls);
-  if (timed) {
-    std::sort(times.begin(), times.end());
-    printf(", \"p50_us\": %.3f, \"p99_us\": %.3f", Microseconds(times[times.size() / 2]),
-           Microseconds(times[times.size() * 99 / 100]));
-  }
-  printf(
-      ", \"client_cpu_us\": %.3f, \"server_cpu_us\": %.3f, \"client_allocations\": %.3f"
-      ", \"server_allocations\": %.3f}\n",
-      per_call(before.cpu_ns, after.cpu_ns, 1e3),
-      per_call(server_before.cpu_ns, server_after.cpu_ns, 1e3),
-      per_call(before.allocations, after.allocations, 1),
-      per_call(server_before.allocations, server_after.allocations, 1));
-}
-
-void ServeUntilStdinCloses() {
-  puts("ready");
-  fflush(stdout);
-  char unused[64];
-  while (read(STDIN_FILENO, unused, sizeof unused) > 0) {
-  }
-}
-
-Command ParseCommand(int argc, char** argv) {
-  const std::string role = argc > 1 ? argv[1] : "";
-  if (role == "server" && argc == 3)
-    return {.is_server = true, .uri = argv[2], .calls = 0, .timed = false};
-  if (role == "client" && (argc == 4 || (argc == 5 && std::string(argv[4]) == "untimed"))) {
-    const int calls = atoi(argv[3]);
-    if (calls > 0) return {.is_server = false, .uri = argv[2], .calls = calls, .timed = argc == 4};
-  }
-  Die(std::string("usage: ") + argv[0] + " server URI | client URI CALLS [untimed]");
+void RunLoad(System& system, const std::string& address, pid_t server,
+             const Parameters& parameters) {
+  Load(system, address, server, parameters).Run();
 }
 
 }  // namespace anywire::bench

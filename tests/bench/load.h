@@ -1,65 +1,37 @@
-// What the echo programs share: the loop that makes calls and what is told of it. So anywire, gRPC
-// and hand-written sockets are measured by the same code.
+// The load: which calls are made when, what is timed, and how it is reported. The same for all
+// systems.
 #ifndef ANYWIRE_TESTS_BENCH_LOAD_H_
 #define ANYWIRE_TESTS_BENCH_LOAD_H_
 
-#include <cstdint>
+#include <sys/types.h>
+
 #include <string>
+
+#include "tests/bench/system.h"
 
 namespace anywire::bench {
 
-constexpr int kPayloadSize = 64;
-
-struct ProcessUsage {
-  uint64_t cpu_ns = 0;
-  uint64_t allocations = 0;
-};
-// Of this process, up to now.
-ProcessUsage OwnUsage();
-
-// A connected client.
-class EchoClient {
- public:
-  virtual ~EchoClient() = default;
-  // One blocking call of kPayloadSize bytes; ends the process with a message if it fails or the
-  // reply is wrong.
-  virtual void Echo() = 0;
-  virtual ProcessUsage ServerUsage() = 0;
-};
-
-// Prints `message` and ends the process.
-[[noreturn]] void Die(const std::string& message);
-
-// For client programs: makes `calls` calls after a short warm-up and prints one line of JSON: times
-// in microseconds, processor time and allocations per call of both sides. When `timed` is false, no
-// clock is read between calls and no latencies are printed, so that instructions can be counted.
-void RunLoad(EchoClient& client, int calls, bool timed);
-
-// For server programs: says "ready" on stdout, then waits until stdin is closed. So no server
-// outlives its driver.
-void ServeUntilStdinCloses();
-
-// The command line: "PROGRAM server URI", "PROGRAM client URI CALLS [untimed]"; URI is unix:///path
-// or tcp://127.0.0.1:port.
-struct Command {
-  bool is_server = false;
-  std::string uri;
-  int calls = 0;
-  bool timed = true;
-};
-Command ParseCommand(int argc, char** argv);
-
-// Does what the command says: serves, or makes its calls with a `Client`, an EchoClient made of a
-// URI.
-template <typename Client>
-void Run(const Command& command, void (*serve)(const std::string& uri)) {
-  if (command.is_server) {
-    serve(command.uri);
-  } else {
-    Client client(command.uri);
-    RunLoad(client, command.calls, command.timed);
-  }
-}
+// Makes the load that `parameters` ask for, of a server at `address` in process `server`, and
+// prints one line of JSON (with pattern=idle, two). Dies of a mistake in the parameters.
+//
+//   pattern=calls      unary calls; with in_flight=N as many at a time without waiting, else
+//                      threads=N that wait. slow_every=N: one in N asks its handler for delay_us=N,
+//                      and is not counted among the latencies.
+//   pattern=open       unary calls at random times, rate=N a second on average, whatever becomes of
+//                      those before; latencies count from the time at which a call was due (seed=N)
+//   pattern=mixed      one thread's waiting calls while bulk=N streams move messages of 1 MiB
+//   pattern=upload     one stream of messages up
+//   pattern=chat       one stream of messages up and back
+//   pattern=connect    a connection and its first call, again and again
+//   pattern=idle       connections=N that have made one call each and do nothing; prints how much
+//                      memory this process uses before and after, and waits for a line each time
+//   size=N             bytes of payload
+//   seconds=N          how long to measure, after a fifth as long to warm up
+//   calls=N            for counting instead of timing: exactly so many, and no clock is read
+//
+// All other words are the system's.
+void RunLoad(System& system, const std::string& address, pid_t server,
+             const Parameters& parameters);
 
 }  // namespace anywire::bench
 

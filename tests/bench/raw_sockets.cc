@@ -1,0 +1,229 @@
+#include "tests/bench/raw_sockets.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "tests/bench/protobuf_work.h"
+#include "tests/bench/raw_connection.h"
+
+namespace anywire::bench {
+namespace {
+
+constexpr size_t kHeaderSize = sizeof(FrameHeader);
+// What a stream up is read with: as much as stays in a core's cache.
+constexpr size_t kUploadBuffer = 256 << 10;
+// What a stream both ways collects before it writes.
+constexpr size_t kChatBuffer = 32 << 10;
+
+bool Spins(const Parameters& parameters) {
+  const std::string wait = parameters.Text("wait", "block");
+  if (wait != "block" && wait != "spin") Die("no such way to wait: " + wait);
+  return wait == "spin";
+}
+
+void PutHeader(const FrameHeader& header, char* place) { memcpy(place, &header, sizeof header); }
+
+// Appends a message with its header.
+void AppendCall(const EchoMessage& message, uint32_t number, std::string* out) {
+  const size_t begin = out->size();
+  AppendSerialised(message, kHeaderSize, out);
+  PutHeader({FrameKind::kCall, static_cast<uint32_t>(out->size() - begin - kHeaderSize), number},
+            out->data() + begin);
+}
+
+// ---- the server
+
+void TakeUpload(RawConnection& connection) {
+  connection.Write("!");  // now bytes may come
+  std::string buffer(kUploadBuffer, 0);
+  uint64_t total = 0;
+  while (const size_t got = connection.Read(buffer.data(), buffer.size())) total += got;
+  connection.Write({reinterpret_cast<const char*>(&total), sizeof total});
+}
+
+void ServeConnection(int fd, bool spins) {
+  RawConnection connection(fd, spins);
+  FrameReader reader(connection);
+  std::string replies;
+  while (reader.Fill()) {
+    FrameHeader header;
+    absl::string_view frame;
+    while (reader.Next(&header, &frame)) {
+      if (header.kind == FrameKind::kUpload) return TakeUpload(connection);
+      if (header.kind == FrameKind::kEcho) {
+        connection.Write(frame);
+        continue;
+      }
+      const size_t begin = replies.size();
+      AnswerEcho(frame.substr(kHeaderSize), kHeaderSize, &replies);
+      header.size = static_cast<uint32_t>(replies.size() - begin - kHeaderSize);
+      PutHeader(header, replies.data() + begin);
+    }
+    if (!replies.empty()) connection.Write(replies);
+    replies.clear();
+  }
+}
+
+// ---- the client
+
+// The connection that a thread's waiting calls use, and whose it is.
+struct OwnConnection {
+  uint64_t client = 0;
+  std::optional<RawConnection> connection;
+};
+thread_local OwnConnection own;
+
+// Many calls on one connection.
+class Pipeline {
+ public:
+  Pipeline(int fd, bool spins) : connection_(fd, spins), reader_([this] { Read(); }) {}
+  ~Pipeline() {
+    connection_.Shutdown();
+    reader_.join();
+  }
+
+  // The reader's thread collects what it starts while it goes through replies; others write at
+  // once.
+  void Start(RepeatedCall& call) {
+    const std::lock_guard lock(mutex_);
+    calls_.push_back(&call);
+    out_.clear();
+    AppendCall(call.request(), static_cast<uint32_t>(calls_.size() - 1), &out_);
+    connection_.Write(out_);
+  }
+
+ private:
+  void Read() {
+    FrameReader reader(connection_);
+    std::string again;
+    while (reader.Fill()) {
+      FrameHeader header;
+      absl::string_view frame;
+      const std::lock_guard lock(mutex_);
+      while (reader.Next(&header, &frame)) {
+        RepeatedCall& call = *calls_[header.number];
+        TakeReply(call.request(), frame.substr(kHeaderSize));
+        if (call.OnReply()) AppendCall(call.request(), header.number, &again);
+      }
+      if (!again.empty()) connection_.Write(again);
+      again.clear();
+    }
+  }
+
+  RawConnection connection_;
+  std::mutex mutex_;
+  std::vector<RepeatedCall*> calls_;  // by number
+  std::string out_;
+  std::thread reader_;
+};
+
+class RawClient final : public Client {
+ public:
+  RawClient(const std::string& uri, const Parameters& parameters)
+      : uri_(uri), spins_(Spins(parameters)), id_(++last_id_) {}
+  ~RawClient() override {
+    if (own.client == id_) own.connection.reset();
+  }
+
+  void Call(const EchoMessage& request) override {
+    if (own.client != id_) {
+      own.connection.emplace(uri_.Connect(), spins_);
+      own.client = id_;
+    }
+    thread_local std::string frame;
+    const std::string& payload = request.payload();
+    const size_t size = kHeaderSize + payload.size();
+    frame.resize(size);
+    PutHeader({FrameKind::kEcho, static_cast<uint32_t>(payload.size()), 0}, frame.data());
+    memcpy(frame.data() + kHeaderSize, payload.data(), payload.size());
+    own.connection->Write(frame);
+    if (!own.connection->ReadAll(frame.data(), size)) Die("the server is gone");
+    CheckReply(request, absl::string_view(frame).substr(kHeaderSize));
+  }
+
+  void Start(RepeatedCall& call) override {
+    if (pipeline_ == nullptr) pipeline_ = std::make_unique<Pipeline>(uri_.Connect(), spins_);
+    pipeline_->Start(call);
+  }
+
+  uint64_t Upload(const EchoMessage& message, const std::atomic<bool>& stop) override {
+    RawConnection connection(uri_.Connect(), spins_);
+    char header[kHeaderSize];
+    PutHeader({FrameKind::kUpload, 0, 0}, header);
+    connection.Write({header, sizeof header});
+    // Waits for the header alone to be read: bytes behind it would be taken for frames.
+    char go;
+    if (!connection.ReadAll(&go, 1)) Die("the server is gone");
+    uint64_t total = 0;
+    while (!stop.load(std::memory_order_relaxed)) connection.Write(message.payload());
+    connection.EndWriting();
+    if (!connection.ReadAll(reinterpret_cast<char*>(&total), sizeof total)) {
+      Die("the server is gone");
+    }
+    return total / message.payload().size();
+  }
+
+  void Chat(const EchoMessage& message, ChatProgress& progress) override {
+    RawConnection connection(uri_.Connect(), spins_);
+    std::thread writer([&] {
+      std::string out;
+      while (!progress.stop.load(std::memory_order_relaxed)) {
+        out.clear();
+        while (out.size() < kChatBuffer) AppendCall(message, 0, &out);
+        connection.Write(out);
+      }
+      connection.EndWriting();
+    });
+    FrameReader reader(connection);
+    while (reader.Fill()) {
+      FrameHeader header;
+      absl::string_view frame;
+      uint64_t messages = 0;
+      for (; reader.Next(&header, &frame); ++messages) {
+        TakeReply(message, frame.substr(kHeaderSize));
+      }
+      progress.received.fetch_add(messages, std::memory_order_relaxed);
+    }
+    writer.join();
+  }
+
+ private:
+  static inline std::atomic<uint64_t> last_id_{0};
+
+  const SocketUri uri_;
+  const bool spins_;
+  const uint64_t id_;
+  std::unique_ptr<Pipeline> pipeline_;
+};
+
+class RawSockets final : public System {
+ public:
+  std::string StartServer(const std::string& uri, const Parameters& parameters) override {
+    const SocketUri address(uri);
+    const int listener = address.Listen();
+    std::thread([listener, spins = Spins(parameters)] {
+      while (true) {
+        const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+        if (fd < 0) Die(std::string("cannot accept: ") + strerror(errno));
+        std::thread(ServeConnection, fd, spins).detach();
+      }
+    }).detach();
+    return address.Bound(listener);
+  }
+  void StopServer() override {}  // its threads end with the process
+  std::unique_ptr<Client> Connect(const std::string& uri, const Parameters& parameters) override {
+    return std::make_unique<RawClient>(uri, parameters);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<System> MakeRawSockets() { return std::make_unique<RawSockets>(); }
+
+}  // namespace anywire::bench
