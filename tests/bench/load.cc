@@ -79,6 +79,13 @@ std::string LatencyJson(const Histogram& latencies) {
          absl::StrFormat(R"(, "max": %.3f})", microseconds(static_cast<double>(latencies.max())));
 }
 
+// Whoever drives this program notes what it wants to note, then says a line.
+void NoteAndWait() {
+  NoteUsage();
+  std::string line;
+  std::getline(std::cin, line);
+}
+
 // When is measured: warm-up comes before `from`.
 struct Window {
   explicit Window(double seconds)
@@ -102,12 +109,12 @@ class Load {
         threads_(Count("threads", 1)),
         in_flight_(Count("in_flight", 0)),
         seconds_(parameters.Number("seconds", 1)),
-        calls_(Count("calls", 0)),
         request_(MessageOf(size_)) {}
 
   void Run() {
     const std::string pattern = parameters_.Text("pattern", "calls");
     if (pattern == "idle") return Idle();
+    if (pattern == "counted") return Counted();
     if (pattern == "connect") return ConnectAndCall();
     client_ = system_.Connect(address_, parameters_);
     if (pattern == "calls") {
@@ -153,6 +160,7 @@ class Load {
   void Chat();
   void ConnectAndCall();
   void Idle();
+  void Counted();
   template <typename Done>
   void AwaitEnd(Done done);
 
@@ -164,7 +172,6 @@ class Load {
   const size_t threads_;
   const size_t in_flight_;
   const double seconds_;
-  const uint64_t calls_;
   const EchoMessage request_;
   Histogram latencies_;
   std::unique_ptr<Client> client_;
@@ -211,13 +218,6 @@ uint64_t Load::CallInWindow(const Window& window, bool measures) {
 }
 
 void Load::WaitingCalls() {
-  if (calls_ > 0) {
-    for (uint64_t i = 0; i < kUncountedCalls; ++i) client_->Call(request_);
-    meter_.Start();
-    for (uint64_t i = 0; i < calls_; ++i) client_->Call(request_);
-    meter_.Stop();
-    return PrintCalls(calls_);
-  }
   const Window window(seconds_);
   std::atomic<uint64_t> calls{0};
   std::vector<std::thread> others;
@@ -283,35 +283,7 @@ class CallInFlight final : public RepeatedCall {
   Instant started_;
 };
 
-// Exactly so many calls, one at a time.
-class CountedCall final : public RepeatedCall {
- public:
-  CountedCall(const EchoMessage& request, uint64_t calls) : request_(request), left_(calls) {}
-  const EchoMessage& request() const override { return request_; }
-  bool OnReply() override {
-    if (--left_ > 0) return true;
-    ended_.Notify();
-    return false;
-  }
-  void Wait() { ended_.WaitForNotification(); }
-
- private:
-  const EchoMessage& request_;
-  uint64_t left_;
-  absl::Notification ended_;
-};
-
 void Load::CallsInFlight() {
-  if (calls_ > 0) {
-    for (const uint64_t calls : {kUncountedCalls, calls_}) {
-      CountedCall call(request_, calls);
-      meter_.Start();
-      client_->Start(call);
-      call.Wait();
-      meter_.Stop();
-    }
-    return PrintCalls(calls_);
-  }
   EchoMessage slow_request = request_;
   slow_request.set_delay_us(static_cast<uint32_t>(Count("delay_us", 0)));
   Flight flight;
@@ -371,10 +343,9 @@ void Load::OpenLoop() {
   // says.
   constexpr size_t kMostInFlight = 4096;
   const double rate = parameters_.Number("rate", 0);
-  if (rate <= 0) Die("pattern=open needs rate=N");
   prctl(PR_SET_TIMERSLACK, 1);  // ns
   std::mt19937_64 random(Count("seed", 1));
-  std::exponential_distribution<double> gap(rate);
+  std::exponential_distribution<double> gap(std::max(rate, 1e-9));
 
   const Window window(seconds_);
   std::vector<std::unique_ptr<DueCall>> calls;
@@ -385,11 +356,17 @@ void Load::OpenLoop() {
   bool measuring = false;
   uint64_t due_calls = 0;
   size_t next = 0;
-  for (Instant due = steady_clock::now(); due < window.until; due += Window::Span(gap(random))) {
-    Instant now = steady_clock::now();
-    if (now < due) {
-      std::this_thread::sleep_until(due);
-      now = steady_clock::now();
+  Instant due = steady_clock::now();
+  for (Instant now = due; now < window.until; now = steady_clock::now()) {
+    if (rate == 0) {
+      due = now;
+    } else {
+      due += Window::Span(gap(random));
+      if (due >= window.until) break;
+      if (now < due) {
+        std::this_thread::sleep_until(due);
+        now = steady_clock::now();
+      }
     }
     if (due >= window.from) {
       if (!measuring) meter_.Start();
@@ -508,10 +485,46 @@ void Load::Idle() {
     }
     // Whatever is given back a moment after a call.
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
-    printf("%s\n", OwnUsageJson().c_str());
-    fflush(stdout);
-    std::string line;
-    std::getline(std::cin, line);
+    NoteAndWait();
+  }
+}
+
+// ---- calls that are counted
+
+// Exactly so many calls, one at a time.
+class CountedCall final : public RepeatedCall {
+ public:
+  CountedCall(const EchoMessage& request, uint64_t calls) : request_(request), left_(calls) {}
+  const EchoMessage& request() const override { return request_; }
+  bool OnReply() override {
+    if (--left_ > 0) return true;
+    ended_.Notify();
+    return false;
+  }
+  void Wait() { ended_.WaitForNotification(); }
+
+ private:
+  const EchoMessage& request_;
+  uint64_t left_;
+  absl::Notification ended_;
+};
+
+void Load::Counted() {
+  const uint64_t calls = Count("calls", 1000);
+  for (const std::string form : {"blocking", "callback", "coroutine"}) {
+    Parameters parameters = parameters_;
+    parameters.Add("form=" + form);
+    client_ = system_.Connect(address_, parameters);
+    for (const uint64_t part : {kUncountedCalls, calls}) {
+      if (form == "blocking") {
+        for (uint64_t i = 0; i < part; ++i) client_->Call(request_);
+      } else {
+        CountedCall call(request_, part);
+        client_->Start(call);
+        call.Wait();
+      }
+      NoteAndWait();
+    }
   }
 }
 

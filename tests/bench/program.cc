@@ -55,8 +55,7 @@ int Serve(System& system, const std::string& uri, const Parameters& parameters) 
   fflush(stdout);
   std::string line;
   while (std::getline(std::cin, line)) {
-    puts(OwnUsageJson().c_str());
-    fflush(stdout);
+    NoteUsage();
   }
   system.StopServer();
   return 0;

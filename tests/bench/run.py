@@ -178,9 +178,10 @@ class Runner:
         row.others.append(max(0.0, (busy_seconds() - busy - own) / (time.monotonic() - start)))
 
     def _capacity(self, system, group, server):
+        """Calls a second, started as those of the open loop are."""
         key = group.transport.scheme, group.placement, system.name
         if key not in self._capacities:
-            report = self._measure(system, group, server, {"pattern": "calls", "in_flight": 64})
+            report = self._measure(system, group, server, {"rate": 0})
             self._capacities[key] = results.sample_of(report)["per_s"]
         return self._capacities[key]
 

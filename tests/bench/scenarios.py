@@ -89,7 +89,7 @@ class Scenario:
     without: tuple = ()  # systems that cannot do it, or where it means nothing
     # In --quick: over these transports, on a core each (where there are two).
     quick: tuple = ()
-    # None, or the part of a system's capacity (64 in flight) at which calls are due.
+    # None, or at which part of a system's capacity calls are due.
     of_capacity: float = None
     note: str = ""
 

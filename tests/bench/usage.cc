@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <valgrind/callgrind.h>
 
 #include "absl/strings/str_format.h"
 #include "tests/bench/allocation_count.h"
@@ -37,10 +38,14 @@ Memory OwnMemory() {
   return memory;
 }
 
-std::string OwnUsageJson() {
+void NoteUsage() {
+  CALLGRIND_DUMP_STATS;
+  const uint64_t allocations = AllocationCount();
   const Memory memory = OwnMemory();
-  return absl::StrFormat(R"({"heap_bytes": %d, "resident_bytes": %d, "allocations": %d})",
-                         memory.heap, memory.resident, AllocationCount());
+  puts(absl::StrFormat(R"({"heap_bytes": %d, "resident_bytes": %d, "allocations": %d})",
+                       memory.heap, memory.resident, allocations)
+           .c_str());
+  fflush(stdout);
 }
 
 }  // namespace anywire::bench

@@ -5,7 +5,6 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <string>
 
 namespace anywire::bench {
 
@@ -19,8 +18,9 @@ struct Memory {
 };
 Memory OwnMemory();
 
-// This process's memory and, in programs that count them, calls of operator new, as JSON.
-std::string OwnUsageJson();
+// Prints a line of JSON: this process's memory and, in programs that count them, calls of operator
+// new. Under callgrind, what was executed since the last time becomes a file of its own.
+void NoteUsage();
 
 }  // namespace anywire::bench
 
