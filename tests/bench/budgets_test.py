@@ -5,6 +5,7 @@ import unittest
 
 from tests.bench import budgets
 from tests.bench import counting
+from tests.bench import transports
 
 
 class BudgetsTest(unittest.TestCase):
@@ -15,7 +16,7 @@ class BudgetsTest(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(dir="/tmp", prefix="budgets-")
         cls.addClassCleanup(folder.cleanup)
         cls._folder = folder.name
-        cls._transports = counting.transports(folder.name)
+        cls._transports = transports.registered(folder.name)
         cls._uris = 0
 
     def each(self):
@@ -23,8 +24,7 @@ class BudgetsTest(unittest.TestCase):
         for transport in self._transports:
             if transport.scheme in budgets.BUDGETS:
                 BudgetsTest._uris += 1
-                unused = transport.uri if transport.scheme == "tcp" else "%s.%d" % (transport.uri, self._uris)
-                yield transport, unused
+                yield transport, transport.uri_for(self._uris)
 
     def hold(self, transport, form, what, count, budget, profile=lambda: ""):
         print("%-14s %-10s %-26s %9.2f of %9.2f" % (transport.scheme, form, what, count, budget), flush=True)

@@ -25,20 +25,6 @@ def notes_of(form):
     return 2 * FORMS.index(form), 2 * FORMS.index(form) + 1
 
 
-@dataclasses.dataclass(frozen=True)
-class Transport:
-    scheme: str
-    uri: str
-    in_process: bool
-
-
-def transports(folder):
-    """anywire's, as its registry lists them."""
-    output = subprocess.run([processes.program("bench_anywire"), "transports", folder], stdout=subprocess.PIPE, text=True,
-                            timeout=60, check=True).stdout
-    return [Transport(**json.loads(line)) for line in output.splitlines()]
-
-
 def run(transport, uri, calls, program, wrap, folder):
     """Goes through all phases; the sides' usages, a list of NOTES each. `wrap` gives the command to run a side in.
 
@@ -201,3 +187,19 @@ def count_system_calls(transport, uri, calls, folder):
         for form in FORMS:
             by_form[form][side] = phases[first + notes_of(form)[1]]
     return by_form
+
+
+# ---- all of them
+
+
+def summary(transport, user, calls, folder):
+    """{form: {what: count per call}}, for a report. `user` makes the places to listen at its own."""
+    instructions = Instructions(transport, transport.uri_for("%s-i" % user), calls, folder)
+    allocations = count_allocations(transport, transport.uri_for("%s-a" % user), calls, folder)
+    kernels = count_system_calls(transport, transport.uri_for("%s-k" % user), calls, folder)
+    return {form: {
+        "instructions": sum(instructions.of(form).values()),
+        "allocations": allocations[form],
+        "sent_bytes": sum(kernel.sent for kernel in kernels[form].values()),
+        **{side + "_calls": kernel.total() for side, kernel in kernels[form].items()},
+    } for form in FORMS}

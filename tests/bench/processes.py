@@ -10,6 +10,10 @@ import subprocess
 class Failed(Exception):
     """A program did not do what it should; the text is for the user."""
 
+    def __init__(self, text, reason=None):
+        super().__init__(text)
+        self.reason = reason or text  # in a line
+
 
 def program(name):
     """The path of an optimised program: in a test's runfiles, else where Bazel builds it."""
@@ -86,7 +90,8 @@ class Program:
             self._process.stdin.close()
         error = self._process.stderr.read().decode(errors="replace").strip()
         self._process.wait()
-        return Failed("%s\n  %s%s" % (" ".join(self._command), what, ": " + error if error else ""))
+        reason = error.splitlines()[-1] if error else what
+        return Failed("%s\n  %s%s" % (" ".join(self._command), what, ": " + error if error else ""), reason)
 
     def __exit__(self, kind, error, trace):
         try:

@@ -27,6 +27,7 @@ def sample_of(report):
         "server_cpu_us": report["server_cpu_ns"] / 1e3 / calls,
         "bytes_per_s": report["bytes"] / report["seconds"],
     }
+    sample["cpu_us"] = sample["client_cpu_us"] + sample["server_cpu_us"]
     latency = report["latency_us"]
     if latency["count"] > 0:
         sample.update({name + "_us": latency[name] for name in ("p50", "p90", "p99", "p999", "max", "mean")})
@@ -63,9 +64,13 @@ class Row:
     # Processor cores that other programs kept busy, for each sample: what disturbed it.
     others: list = dataclasses.field(default_factory=list)
     error: str = ""
+    failed_command: str = ""  # with all that it said
 
     def summary(self):
         return summary_of(self.samples)
+
+    def others_median(self):
+        return statistics.median(self.others)
 
     def key(self):
         return self.scenario, self.transport, self.placement, self.system

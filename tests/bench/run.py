@@ -12,23 +12,14 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", ".."))
-from tests.bench import processes, results, scenarios, terminal  # noqa: E402
+from tests.bench import budgets, counting, processes, report, results, scenarios, targets, terminal, transports  # noqa: E402
 
-# What --quick may take, without the time that programs need to start, which is estimated.
-QUICK_SECONDS = 150
+# How long the measurements of --quick may go on.
+QUICK_SECONDS = 160
+# What a run takes beside its measurement, until that is known.
 START_SECONDS = 0.25
-
-
-def transports_of(folder):
-    """anywire's transports, as its registry lists them."""
-    with processes.Program([processes.program("bench_anywire"), "transports", folder]) as program:
-        found = []
-        with contextlib.suppress(processes.Failed):  # the end of its output
-            while True:
-                found.append(scenarios.Transport(**json.loads(program.read_line(60))))
-    if not found:
-        raise processes.Failed("bench_anywire lists no transports")
-    return found
+# How long each measurement takes otherwise.
+FULL_SECONDS = 0.7
 
 
 def busy_seconds():
@@ -50,30 +41,55 @@ def children_seconds():
     return times.children_user + times.children_system
 
 
+class Pace:
+    """How long each run measures, and how long it will all take."""
+
+    def __init__(self, runs, seconds=None, limit=None, clock=time.monotonic):
+        """`seconds` for each, or all within `limit` seconds."""
+        self._runs = runs
+        self._seconds = seconds
+        self._clock = clock
+        self._start = clock()
+        self._limit = limit
+        self._done = 0
+        self._measured = 0.0
+
+    def _beside(self):
+        """What a run takes beside its measurement; the guess counts as ten runs."""
+        spent = self._clock() - self._start - self._measured
+        return (spent + 10 * START_SECONDS) / (self._done + 10)
+
+    def seconds(self):
+        """For the run that is next."""
+        if self._seconds:
+            return self._seconds
+        left = (self._start + self._limit - self._clock()) / max(1, self._runs - self._done)
+        # A fifth more is warm-up.
+        return max(0.05, min(0.5, (left - self._beside()) / 1.2))
+
+    def left(self):
+        return (self._beside() + 1.2 * self.seconds()) * (self._runs - self._done)
+
+    def place(self):
+        return "%d of %d" % (self._done + 1, self._runs)
+
+    def end(self, seconds):
+        """A run has ended that measured for so long."""
+        self._done += 1
+        self._measured += 1.2 * seconds
+
+
 class Progress:
     """One line at the bottom of a terminal; nothing elsewhere."""
 
-    def __init__(self, runs, seconds_each):
-        self._runs = runs
-        self._done = 0
-        self._guess = seconds_each
-        self._start = time.monotonic()
+    def __init__(self, pace):
+        self._pace = pace
         self._shown = sys.stderr.isatty()
 
-    def left(self):
-        # The guess counts as ten runs.
-        spent = time.monotonic() - self._start
-        each = (spent + 10 * self._guess) / (self._done + 10)
-        return each * (self._runs - self._done)
-
-    def begin(self, what):
+    def show(self, what):
         if self._shown:
-            sys.stderr.write("\r\033[K[%d of %d, %s left] %s" %
-                             (self._done + 1, self._runs, terminal.duration(self.left()), what))
+            sys.stderr.write("\r\033[K[%s, %s left] %s" % (self._pace.place(), terminal.duration(self._pace.left()), what))
             sys.stderr.flush()
-
-    def end(self):
-        self._done += 1
 
     def clear(self):
         if self._shown:
@@ -83,12 +99,12 @@ class Progress:
 
 class Runner:
 
-    def __init__(self, folder, cores, seconds, rounds, progress):
+    def __init__(self, folder, cores, rounds, pace):
         self._folder = folder
         self._cores = cores
-        self._seconds = seconds
         self._rounds = rounds
-        self._progress = progress
+        self._pace = pace
+        self._progress = Progress(pace)
         self._capacities = {}  # calls/s, by transport, placement and system
         self._uris = 0
         self.results = results.Results()
@@ -99,18 +115,19 @@ class Runner:
                 for system in group.systems}
         with contextlib.ExitStack() as stack:
             servers = {}
-            for system in group.systems:
+            for system in group.systems if not _is_idle(group) else ():
                 with self._errors_of(rows[system.name]):
                     servers[system.name] = stack.enter_context(self._server(system, group))
             for turn in range(self._rounds):
                 for system in group.systems:
                     row = rows[system.name]
-                    self._progress.begin("%s, %s, %s: %s, round %d" % (
+                    self._seconds = self._pace.seconds()
+                    self._progress.show("%s, %s, %s: %s, round %d" % (
                         group.scenario.name, group.transport.scheme, group.placement, system.name, turn + 1))
                     if not row.error:
                         with self._errors_of(row):
-                            self._round(row, system, group, servers[system.name], turn)
-                    self._progress.end()
+                            self._round(row, system, group, servers.get(system.name), turn)
+                    self._pace.end(self._seconds)
         for row in rows.values():
             self.results.add(row)
         self._progress.clear()
@@ -122,7 +139,8 @@ class Runner:
         try:
             yield
         except (processes.Failed, ValueError) as error:
-            row.error = str(error)
+            row.error = getattr(error, "reason", str(error))
+            row.failed_command = str(error)
 
     def _environment(self, system):
         path = os.path.join(self._folder, re.sub(r"\W+", "-", system.name) + ".textproto")
@@ -133,9 +151,7 @@ class Runner:
     def _uri(self, transport):
         """Where a system listens: not two at the same place."""
         self._uris += 1
-        if transport.uri.startswith("tcp:"):
-            return transport.uri
-        return "%s.%d" % (transport.uri, self._uris)
+        return transport.uri_for(self._uris)
 
     def _server(self, system, group):
         """A context: a server program, or nothing where both sides are one process."""
@@ -166,8 +182,8 @@ class Runner:
     def _round(self, row, system, group, server, turn):
         start, busy = time.monotonic(), busy_seconds()
         own = children_seconds() + (used_seconds(server.pid) if server else 0)
-        if group.scenario.load.get("pattern") == "idle":
-            sample = self._idle(system, group, server)
+        if _is_idle(group):
+            sample = self._idle(system, group)
         else:
             load = {}
             if group.scenario.of_capacity:
@@ -185,9 +201,12 @@ class Runner:
             self._capacities[key] = results.sample_of(report)["per_s"]
         return self._capacities[key]
 
-    def _idle(self, system, group, server):
-        command = self._client(system, group, server, {})
-        with processes.Program(command, self._environment(system)) as client:
+    def _idle(self, system, group):
+        # A server of its own each time: one that has had connections before has memory for them.
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(self._server(system, group))
+            client = stack.enter_context(
+                processes.Program(self._client(system, group, server, {}), self._environment(system)))
             client_usage, server_usage = [], []
             for _ in range(2):
                 client_usage.append(json.loads(client.read_line(120)))
@@ -198,6 +217,10 @@ class Runner:
         if not server:  # one process: all of it is the client's
             sample = {name: value for name, value in sample.items() if not name.startswith("server")}
         return sample
+
+
+def _is_idle(group):
+    return group.scenario.load.get("pattern") == "idle"
 
 
 def congestion_control():
@@ -235,7 +258,7 @@ def options_of(arguments):
                         help='rows whose name has it; a name is "SCENARIO/TRANSPORT/PLACEMENT/SYSTEM"')
     parser.add_argument("--list", action="store_true", help="name the rows, and measure nothing")
     parser.add_argument("--rounds", type=int, help="how often each is measured (5; with --quick 3)")
-    parser.add_argument("--seconds", type=float, help="how long each time (1; with --quick what the time allows)")
+    parser.add_argument("--seconds", type=float, help="how long each time (0.7; with --quick what the time allows)")
     parser.add_argument("--json", metavar="FILE", default="bench.json", help="all figures (default: %(default)s)")
     parser.add_argument("--html", metavar="FILE", default="bench.html", help="the report (default: %(default)s)")
     options = parser.parse_args(arguments)
@@ -246,20 +269,38 @@ def options_of(arguments):
     return options
 
 
-def seconds_each(options, runs):
-    if options.seconds:
-        return options.seconds
-    if not options.quick:
-        return 1.0
-    # A fifth more is warm-up.
-    return max(0.05, min(0.5, (QUICK_SECONDS / runs - START_SECONDS) / 1.2))
+def count(registered, folder):
+    """What calls cost over each transport, counted, by scheme."""
+    print("\nCounted, a call: user instructions and allocations beyond protobuf's of both sides, system calls of each, bytes to sockets")
+    counts = {}
+    for transport in registered:
+        counts[transport.scheme] = counting.summary(transport, "counted", budgets.CALLS, folder)
+        for form, values in counts[transport.scheme].items():
+            print("  %-14s %-10s %s" % (transport.scheme, form, "  ".join(
+                "%s %s" % (name, terminal.number(value)) for name, value in values.items())), flush=True)
+    return counts
+
+
+def show_targets(found, counts):
+    print()
+    for verdict in targets.verdicts(found, counts):
+        if verdict.met is not None:
+            print("%-7s %-66s %s; goal: %s" % (
+                "met" if verdict.met else "missed", verdict.title, verdict.measured, verdict.goal))
+    comparisons = targets.beside_grpc(found)
+    slower = [one for one in comparisons if one.outcome == targets.SLOWER]
+    if comparisons:
+        print("%-7s never slower than gRPC: %d of %d configurations are" %
+              ("missed" if slower else "met", len(slower), len(comparisons)))
+    for one in slower:
+        print("          %s/%s/%s: %.2f times as good" % (one.scenario, one.transport, one.placement, one.ratio))
 
 
 def main(arguments):
     options = options_of(arguments)
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="bench-") as folder:
-        groups = scenarios.plan(transports_of(folder), len(cores), options.quick, options.only)
+        groups = scenarios.plan(transports.registered(folder), len(cores), options.quick, options.only)
         if not groups:
             print("tools/bench: no row has %r in its name; tools/bench --list shows them" %
                   options.only.pattern, file=sys.stderr)
@@ -270,28 +311,34 @@ def main(arguments):
                     print(scenarios.row_name(group.scenario, group.transport, group.placement, system))
             return 0
         runs = options.rounds * sum(len(group.systems) for group in groups)
-        seconds = seconds_each(options, runs)
+        pace = Pace(runs, options.seconds or (None if options.quick else FULL_SECONDS), QUICK_SECONDS)
         about = machine()
         print("%(processor)s, %(cores)d cores, Linux %(kernel)s, TCP congestion control %(tcp_congestion_control)s" % about)
         print("%d runs of %.2g s, %d rounds: about %s" %
-              (runs, seconds, options.rounds, terminal.duration(runs * (1.2 * seconds + START_SECONDS))))
+              (runs, pace.seconds(), options.rounds, terminal.duration(pace.left())))
         print("Figures are medians of the rounds (lowest - highest); times in us; client, server: processor time of each side "
               "a call; others: cores that other programs kept busy", flush=True)
-        progress = Progress(runs, 1.2 * seconds + START_SECONDS)
-        runner = Runner(folder, cores, seconds, options.rounds, progress)
+        runner = Runner(folder, cores, options.rounds, pace)
         failed = 0
         for group in groups:
             rows = runner.run(group)
             failed += sum(1 for row in rows if row.error)
             print("\n%s - %s, %s" % (group.scenario.title, group.transport.scheme, group.placement))
-            print(terminal.heading(group.scenario.metric))
+            print(terminal.heading(group.scenario))
             for row in rows:
-                print(terminal.row_text(row, group.scenario.metric), flush=True)
+                print(terminal.row_text(row, group.scenario), flush=True)
+        counts = None
+        if not options.quick and not options.only:
+            counts = count(transports.registered(folder), folder)
+        show_targets(runner.results, counts)
+        settings = {"rounds": options.rounds, "seconds_each": round(pace.seconds(), 2)}
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": about, "seconds": seconds, "rounds": options.rounds,
+            json.dump({"machine": about, "settings": settings, "counts": counts,
                        "rows": [dataclasses.asdict(row) for row in runner.results.rows()]}, file, indent=1)
             file.write("\n")
-        print("\n%s has all figures" % options.json)
+        with open(options.html, "w", encoding="utf-8") as file:
+            file.write(report.page(about, settings, runner.results, counts))
+        print("\nThe report is %s, all figures are in %s." % (options.html, options.json))
     return 1 if failed else 0
 
 

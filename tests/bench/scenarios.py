@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from tests.bench import transports
+
 
 # ---- what a figure is
 
@@ -18,6 +20,7 @@ P99 = Metric("p99_us", "p99, us", True)
 CALLS = Metric("per_s", "calls/s", False)
 MESSAGES = Metric("per_s", "messages/s", False)
 BYTES = Metric("bytes_per_s", "bytes/s", False)
+PROCESSOR = Metric("cpu_us", "processor time of both sides, us a call", True)
 MEMORY = Metric("client_heap_bytes", "client's heap a connection, bytes", True)
 
 
@@ -147,6 +150,9 @@ SCENARIOS = (
     _open(50, ("tcp",)),
     _open(70, ()),
     _open(90, ("tcp",)),
+    Scenario("low-rate", "64 B, 1,000 calls a second at random times", PROCESSOR,
+             {"size": 64, "pattern": "open", "rate": 1000}, without=(CAPNP,), quick=("tcp",),
+             note="What polling costs where it brings nothing. Some 20 us are the load's own: it sleeps and wakes for each call."),
     Scenario("connect", "a connection and its first call, 64 B", P50, {"pattern": "connect", "size": 64},
              quick=("tcp", "unix")),
     Scenario("idle", "1,000 connections that do nothing", MEMORY,
@@ -164,18 +170,10 @@ SCENARIOS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Transport:
-    """One of anywire's, as its registry has it."""
-    scheme: str
-    uri: str  # to listen on
-    in_process: bool
-
-
-@dataclasses.dataclass(frozen=True)
 class Group:
     """The systems that take turns, because they are compared."""
     scenario: Scenario
-    transport: Transport
+    transport: transports.Transport
     placement: str
     systems: tuple
 
@@ -202,11 +200,11 @@ def can(system, scenario, transport, placement):
             and (system.in_process or not transport.in_process))
 
 
-def plan(transports, cores, quick=False, only=None, scenarios=SCENARIOS, systems=SYSTEMS):
+def plan(registered, cores, quick=False, only=None, scenarios=SCENARIOS, systems=SYSTEMS):
     """The groups to run, in order. `only` is a compiled expression that a row's name has to contain."""
     groups = []
     for scenario in scenarios:
-        for transport in transports:
+        for transport in registered:
             if quick and not only and transport.scheme not in scenario.quick:
                 continue
             placements = placements_for(scenario, transport, cores)

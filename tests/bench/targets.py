@@ -1,0 +1,183 @@
+"""What anywire means to reach, as checks of the results: each target is met, missed, or was not measured."""
+
+import dataclasses
+
+from tests.bench import results as figures
+from tests.bench import scenarios, terminal
+
+TCP, UNIX, INPROC = "tcp", "unix", "inproc"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    title: str
+    goal: str  # with the figures of this run that it is made of
+    measured: str
+    met: bool  # None: not measured
+
+
+def _not_measured(title, goal):
+    return Verdict(title, goal, "not measured", None)
+
+
+class _Look:
+    """Medians of the results."""
+
+    def __init__(self, results):
+        self._results = results
+
+    def median(self, system, scenario, transport, name, placement=scenarios.TWO_CORES):
+        figure = self._results.figure(scenario, transport, placement, system.name, name)
+        return figure.median if figure else None
+
+    def best(self, systems, scenario, transport, name, lower=True, placement=scenarios.TWO_CORES):
+        known = [value for value in (self.median(system, scenario, transport, name, placement) for system in systems)
+                 if value is not None]
+        return (min if lower else max)(known) if known else None
+
+
+def _at_most(title, goal, measured, limit, unit):
+    """`goal` says what `limit` is made of."""
+    if measured is None or limit is None:
+        return _not_measured(title, goal)
+    return Verdict(title, "%s: %s" % (goal, terminal.quantity(limit, unit)), terminal.quantity(measured, unit),
+                   measured <= limit)
+
+
+def _at_least(title, goal, measured, limit, unit):
+    if measured is None or limit is None:
+        return _not_measured(title, goal)
+    return Verdict(title, "%s: %s" % (goal, terminal.quantity(limit, unit)), terminal.quantity(measured, unit),
+                   measured >= limit)
+
+
+def _plus(value, more):
+    return None if value is None else value + more
+
+
+def _times(value, factor):
+    return None if value is None else value * factor
+
+
+def _waiting_calls(look):
+    for transport, more, part in ((TCP, 3, 8), (UNIX, 2, 12)):
+        title = "one 64 B call at a time, %s, p50" % transport
+        measured = look.median(scenarios.ANYWIRE, "unary-64B", transport, "p50_us")
+        yield _at_most(title, "raw spinning + %d us" % more, measured,
+                       _plus(look.median(scenarios.RAW_SPINNING, "unary-64B", transport, "p50_us"), more), "us")
+        yield _at_most(title, "1/%d of gRPC" % part, measured,
+                       _times(look.best(scenarios.GRPCS, "unary-64B", transport, "p50_us"), 1 / part), "us")
+    for transport in (TCP, UNIX):
+        yield _at_most("one 64 B call at a time, %s, nobody polls, p50" % transport, "raw blocking x 1.10",
+                       look.median(scenarios.ANYWIRE_SLEEPING, "unary-64B", transport, "p50_us"),
+                       _times(look.median(scenarios.RAW_BLOCKING, "unary-64B", transport, "p50_us"), 1.10), "us")
+    yield _at_most("one 64 B call at a time, inproc, p50", "fixed",
+                   look.best((scenarios.ANYWIRE,), "unary-64B", INPROC, "p50_us", placement=scenarios.UNPINNED), 0.5, "us")
+
+
+def _in_flight(look):
+    for number, transport, fixed in ((64, TCP, 1.2e6), (64, UNIX, 1.5e6), (512, TCP, 2e6)):
+        title = "64 B, %d in flight, %s, callbacks" % (number, transport)
+        scenario = "in-flight-%d" % number
+        measured = look.best((scenarios.ANYWIRE, scenarios.ANYWIRE_SLEEPING), scenario, transport, "per_s", lower=False)
+        yield _at_least(title, "fixed", measured, fixed, "calls/s")
+        if number == 64:
+            yield _at_least(title, "a third of the hand-written ceiling", measured,
+                            _times(look.best(scenarios.FLOORS, scenario, transport, "per_s", lower=False), 1 / 3), "calls/s")
+    for placement in (scenarios.TWO_CORES, scenarios.UNPINNED):
+        yield _at_least("8 threads share a channel, tcp, %s" % placement, "what one thread makes",
+                        look.median(scenarios.ANYWIRE, "threads-8", TCP, "per_s", placement),
+                        look.median(scenarios.ANYWIRE, "threads-1", TCP, "per_s", placement), "calls/s")
+
+
+def _streams(look):
+    for transport in (TCP, UNIX):
+        yield _at_least("1 MiB messages one way, %s" % transport, "90 % of raw",
+                        look.best((scenarios.ANYWIRE, scenarios.ANYWIRE_SLEEPING), "stream-up-1MiB", transport,
+                                  "bytes_per_s", lower=False),
+                        _times(look.best(scenarios.FLOORS, "stream-up-1MiB", transport, "bytes_per_s", lower=False), 0.9),
+                        "B/s")
+
+
+def _counts(counts):
+    """`counts` as counting.summary gives them; None when nothing was counted."""
+    def of(form, name):
+        found = [values[form][name] for scheme, values in (counts or {}).items() if scheme in (TCP, UNIX)]
+        return max(found) if found else None
+
+    yield _at_most("user instructions a blocking call, both sides, sockets", "fixed", of("blocking", "instructions"), 3000, "")
+    for form, limit in (("blocking", 0), ("coroutine", 2), ("callback", 1)):
+        measured = of(form, "allocations")
+        yield _at_most("heap allocations a %s call beyond protobuf's" % form, "fixed",
+                       None if measured is None else round(measured, 1), limit, "")
+    for side in ("client", "server"):
+        yield _at_most("system calls of a blocking call, %s, sockets" % side, "fixed, and 0.1 for what happens beside",
+                       of("blocking", side + "_calls"), 2.1, "")
+
+
+def _connections(look):
+    for transport in (TCP, UNIX):
+        for side in ("client", "server"):
+            yield _at_most("heap of an idle connection, %s, %s" % (transport, side), "fixed",
+                           look.median(scenarios.ANYWIRE, "idle", transport, side + "_heap_bytes", scenarios.UNPINNED),
+                           4096, "B")
+        yield _at_most("connection and first call, %s, p50" % transport, "raw connection and round trip + 50 us",
+                       look.median(scenarios.ANYWIRE, "connect", transport, "p50_us"),
+                       _plus(look.median(scenarios.RAW_BLOCKING, "connect", transport, "p50_us"), 50), "us")
+        yield _at_most("processor time a call at 1,000 calls/s, %s, nobody polls" % transport, "raw + 10 us",
+                       look.median(scenarios.ANYWIRE_SLEEPING, "low-rate", transport, "cpu_us"),
+                       _plus(look.median(scenarios.RAW_BLOCKING, "low-rate", transport, "cpu_us"), 10), "us")
+
+
+def verdicts(results, counts=None):
+    """All targets, in order."""
+    look = _Look(results)
+    found = []
+    for part in (_waiting_calls(look), _in_flight(look), _streams(look), _counts(counts), _connections(look)):
+        found += part
+    return found
+
+
+# ---- never slower than gRPC
+
+
+FASTER, EVEN, SLOWER = "faster", "even", "slower"
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    scenario: str
+    transport: str
+    placement: str
+    outcome: str
+    ratio: float  # how many times better than the best of gRPC's; below 1: worse
+
+
+def beside_grpc(results, table=scenarios.SCENARIOS):
+    """anywire as it is by default beside the better one of gRPC's APIs, wherever both were measured.
+
+    At a part of its own capacity each has another load, so those are not compared. Figures whose spreads meet are even.
+    """
+    comparisons = []
+    for scenario in table:
+        if scenario.of_capacity:
+            continue
+        for row in results.rows():
+            if row.scenario != scenario.name or row.system != scenarios.ANYWIRE.name or not row.samples:
+                continue
+            metric = scenario.metric
+            ours = row.summary()[metric.name]
+            theirs = [figure for figure in (
+                results.figure(scenario.name, row.transport, row.placement, system.name, metric.name)
+                for system in scenarios.GRPCS) if figure]
+            if not theirs:
+                continue
+            best = (min if metric.lower_is_better else max)(theirs, key=lambda figure: figure.median)
+            better, worse = (ours, best) if metric.lower_is_better else (best, ours)
+            ratio = worse.median / better.median if better.median else float("inf")
+            if figures.overlap(ours, best):
+                outcome = EVEN
+            else:
+                outcome = FASTER if ratio > 1 else SLOWER
+            comparisons.append(Comparison(scenario.name, row.transport, row.placement, outcome, ratio))
+    return comparisons
