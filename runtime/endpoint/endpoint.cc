@@ -138,14 +138,17 @@ void Endpoint::DispatchOnLoop() {
   });
 }
 
-void Endpoint::Transmit(const BlockingOperation* operation) {
+void Endpoint::Transmit(const BlockingOperation* operation, bool cancellable) {
   while (MayTransmit() && (operation == nullptr || !operation->done())) {
     unsent_ = false;
     if (protocol_->wants_pump()) protocol_->Pump(std::chrono::steady_clock::now(), events_);
     if (!connection_->Publish()) return;
-    Instant wait_until;
+    Instant wait_until = Instant::min();
     if (operation != nullptr) {
-      wait_until = std::min(protocol_->NextWakeup(), std::chrono::steady_clock::now() + kLookUp);
+      wait_until = protocol_->NextWakeup();
+      if (cancellable) {
+        wait_until = std::min(wait_until, std::chrono::steady_clock::now() + kLookUp);
+      }
     }
     const absl::Status status = TransmitPublished(wait_until);
     if (lost_) return SendLastWords();
@@ -157,8 +160,8 @@ absl::Status Endpoint::TransmitPublished(Instant wait_until) {
   transmitting_ = true;
   mutex_.Unlock();
   ++this_thread_.depth;
-  absl::Status status = wait_until > Instant() ? connection_->TransmitUntil(wait_until)
-                                               : connection_->Transmit();
+  absl::Status status =
+      wait_until > Instant() ? connection_->TransmitUntil(wait_until) : connection_->Transmit();
   --this_thread_.depth;
   mutex_.Lock();
   transmitting_ = false;

@@ -226,11 +226,11 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   bool MayTransmit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return unsent_ && !transmitting_ && send_failed_.ok() && !lost_;
   }
-  // Sends until there is nothing left that can be. With `operation`, waits for room on the way, for a
-  // while and as long as that is not done. Releases and retakes the lock.
-  void Transmit(const BlockingOperation* operation = nullptr)
+  // Sends until there is nothing left that can be. With `operation`, waits for room on the way as
+  // long as that is not done; `cancellable`: for a while. Releases and retakes the lock.
+  void Transmit(const BlockingOperation* operation = nullptr, bool cancellable = false)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status TransmitPublished(Instant wait_until = Instant())
+  absl::Status TransmitPublished(Instant wait_until = Instant::min())
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnSendFailed(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What is left to say on a lost connection, and its end. Releases and retakes the lock.

@@ -99,7 +99,7 @@ void Endpoint::AwaitLocked(BlockingOperation& operation, bool cancellable) {
     // Whether this thread is about to block for something or to leave the role to somebody: what
     // the frames it has read gave cause to send must not wait for that.
     if (MayTransmit()) {
-      Transmit();
+      Transmit(&operation, cancellable);
       continue;
     }
     if (MayRead()) {
@@ -132,7 +132,7 @@ void Endpoint::AwaitRoom(BlockingOperation& operation) {
       continue;
     }
     if (MayTransmit()) {
-      Transmit(&operation);
+      Transmit(&operation, /*cancellable=*/true);
       continue;
     }
     // The transport is full still, or another thread is at it.
