@@ -38,7 +38,7 @@ struct OutgoingMessage {
   bool present = false;
   bool started = false;    // its share of the windows has been taken: it goes, or has begun to
   bool announced = false;  // its first frame has gone
-  bool granted = false;    // the receiver has room for the part beyond its share
+  bool granted = false;    // its part beyond the share has been taken from the grants
 };
 
 // A message that has come in part.
@@ -49,9 +49,6 @@ struct IncomingMessage {
   size_t received = 0;
   MessageMemory bytes;  // grows with what has been received
 };
-
-// For the part of a message that is larger than its share of the windows; see receive_windows.h.
-enum class Reservation : uint8_t { kNone, kWaiting, kGranted };
 
 // Where a call waits for its turn to send.
 enum class SendQueue : uint8_t {
@@ -93,26 +90,28 @@ struct CallState {
   bool metadata_wanted = false;  // server: `unwritten` has initial metadata
   bool metadata_sent = false;    // server: initial metadata has been given or can be given no more
   bool fragmenting = false;      // `unwritten->fragmented` is on its way: nothing may overtake it
-  bool grant_wanted = false;
   bool credit_wanted = false;
   uint8_t reset_wanted = 0;  // client: the status code, or 0
   SendQueue queue = SendQueue::kNone;
   int64_t send_credit = 0;  // what the peer lets us send on this call; see send_windows.h
+  uint64_t grants = 0;      // the same for what messages have beyond their shares
 
   // Receiving.
   bool receive_ended = false;  // the peer's last frame has come
   bool metadata_received = false;
   bool message_received = false;
-  bool teaches = false;            // client: OPEN had the method's name and an id
-  bool running = false;            // server: has a handler that has not finished
-  bool cancelled = false;          // server: running, but over for the client
-  bool fragments_dropped = false;  // `fragments` too large or late: only the first byte is kept
-  Reservation reservation = Reservation::kNone;  // for the message that is coming
-  uint32_t method_index = 0;                     // client: what it teaches
-  Instant deadline = Instant::max();             // until the call is over
-  size_t held = 0;                               // of the windows: delivered and not consumed
-  size_t owed = 0;           // of the call's window: consumed and not given back
-  size_t reserved_held = 0;  // of the reservations: delivered and not consumed
+  bool teaches = false;               // client: OPEN had the method's name and an id
+  bool running = false;               // server: has a handler that has not finished
+  bool cancelled = false;             // server: running, but over for the client
+  bool fragments_dropped = false;     // `fragments` too large or late: only the first byte is kept
+  uint32_t method_index = 0;          // client: what it teaches
+  Instant deadline = Instant::max();  // until the call is over
+  size_t held = 0;                    // of the windows: delivered and not consumed
+  size_t owed = 0;                    // of the call's window: consumed and not given back
+  // Of the reservations, which are for what messages have beyond their shares.
+  size_t granted = 0;        // for what is to come
+  size_t grant_owed = 0;     // of that: not told to the peer yet
+  size_t reserved_held = 0;  // delivered and not consumed
 };
 
 struct Call : CallState {

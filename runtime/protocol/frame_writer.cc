@@ -63,10 +63,15 @@ void WireMachine::AdmitWaiting() {
   while (Call* const call = waiting_credit_.front()) {
     if (!send_.Covers(*call, call->out.size)) return;
     Dequeue(*call);
-    send_.Take(*call, call->out.size);
-    call->out.started = true;
+    StartMessage(*call);
     Queue(*call);
   }
+}
+
+void WireMachine::StartMessage(Call& call) {
+  send_.Take(call, call.out.size);
+  call.out.started = true;
+  if (send_.NeedsGrant(call.out)) send_.TakeGrant(call);
 }
 
 bool WireMachine::BeginMessage(Call& call) {
@@ -77,8 +82,7 @@ bool WireMachine::BeginMessage(Call& call) {
     call.queue = SendQueue::kConnectionCredit;
     return false;
   }
-  send_.Take(call, call.out.size);
-  call.out.started = true;
+  StartMessage(call);
   return true;
 }
 
@@ -176,11 +180,11 @@ bool WireMachine::WriteDataNow(Call& call, const Payload* message, bool end) {
 }
 
 bool WireMachine::WriteCallControl(Call& call) {
-  if (call.grant_wanted) {
-    const absl::Span<uint8_t> frame = NewFrame(call.stream, 1);
+  if (call.grant_owed > 0) {
+    const absl::Span<uint8_t> frame = NewFrame(call.stream, wire::NumberFrameSize(call.grant_owed));
     if (frame.data() == nullptr) return false;
-    frame[0] = wire::kGrant;
-    call.grant_wanted = false;
+    wire::WriteNumberFrame(wire::kGrant, call.grant_owed, frame.data());
+    call.grant_owed = 0;
   }
   if (call.credit_wanted) {
     const absl::Span<uint8_t> frame = NewFrame(call.stream, wire::NumberFrameSize(call.owed));
@@ -309,7 +313,7 @@ void WireMachine::OnSendEnded(Call& call) {
     --open_calls_;
     call.deadline = Instant::max();
     // Nothing follows the server's last frame.
-    call.grant_wanted = false;
+    call.grant_owed = 0;
     call.credit_wanted = false;
     if (ControlList::Contains(call)) control_calls_.Remove(call);
   }

@@ -14,7 +14,6 @@ using wire::kMessageOverhead;
 
 constexpr char kAboveCallWindow[] = "more than the call's window";
 constexpr char kAboveConnectionWindow[] = "more than the connection's window";
-constexpr uint64_t kAbsurdSize = uint64_t{1} << 48;
 constexpr size_t kLargestWindow = size_t{1} << 40;  // as HELLO has it
 
 size_t CallWindow(const Limits& limits) {
@@ -62,12 +61,12 @@ const char* ReceiveWindows::OnPiece(Call& call, const Piece& piece, ReceivedMess
   const size_t size = first ? piece.size : in.size;
   const size_t before = first ? 0 : in.received;
   const size_t after = before + piece.bytes.size();
-  if (size > kAbsurdSize) return "a message of an absurd size";
+  if (size > wire::kAbsurdSize) return "a message of an absurd size";
   if (piece.partial ? after >= size : after != size) return "a message's pieces are not its size";
   if (!first && piece.bytes.empty()) return "an empty piece of a message";
 
   const size_t more = ShareOf(after) - (first ? 0 : ShareOf(before));
-  if (ExcessOf(after) > 0 && call.reservation != Reservation::kGranted) {
+  if (ExcessOf(after) > 0 && call.granted < ExcessOf(size)) {
     return "more of a message than was granted";
   }
   if (call.held + Arriving(call) + call.owed + more > call_window_) {
@@ -82,10 +81,9 @@ const char* ReceiveWindows::OnPiece(Call& call, const Piece& piece, ReceivedMess
     in.dropped = !piece.wanted || too_large;
     in.size = size;
     in.received = 0;
-    if (!in.dropped && ExcessOf(size) > 0) {
-      call.reservation = Reservation::kWaiting;
+    if (!in.dropped && ExcessOf(size) > call.granted) {
       waiting_.PushBack(call);
-      GrantReservations();
+      GrantWaiting();
     }
   }
   if (in.dropped) {
@@ -101,17 +99,16 @@ const char* ReceiveWindows::OnPiece(Call& call, const Piece& piece, ReceivedMess
   }
 
   in.present = false;
+  const size_t excess = ExcessOf(size);
+  call.granted -= excess;
   if (in.dropped) {
-    if (call.reservation == Reservation::kGranted) ReturnReservation(ExcessOf(size));
-    call.reservation = Reservation::kNone;
+    ReturnReservation(excess);
     *outcome = too_large ? Outcome::kTooLarge : Outcome::kDropped;
     return nullptr;
   }
-  const size_t excess = ExcessOf(size);
-  call.reservation = Reservation::kNone;
   if (piece.last) {
     Return(ShareOf(size));
-    if (excess > 0) ReturnReservation(excess);
+    ReturnReservation(excess);
   } else {
     call.held += ShareOf(size);
     call.reserved_held += excess;
@@ -164,6 +161,7 @@ void ReceiveWindows::OnConsumed(Call& call, size_t size) {
     ReturnReservation(excess);
   }
   if (call.receive_ended || call.over) return;
+  if (excess > 0) GrantAhead(call, excess);
   call.owed += share;
   const bool worth_it = call.owed * 2 >= call_window_ - call.held - Arriving(call);
   if (!worth_it || call.credit_wanted || call.owed == 0) return;
@@ -178,50 +176,58 @@ void ReceiveWindows::DropIncoming(Call& call) {
   call.owed += ShareOf(in.received);
   in.dropped = true;
   in.bytes = nullptr;
-  if (call.reservation == Reservation::kWaiting) {
-    waiting_.Remove(call);
-    call.reservation = Reservation::kNone;
-  } else if (call.grant_wanted) {
-    call.grant_wanted = false;  // the peer has not heard of it
-    call.reservation = Reservation::kNone;
-    ReturnReservation(ExcessOf(in.size));
-  }
+  if (ReservationList::Contains(call)) waiting_.Remove(call);
+  // The peer has not heard of these.
+  const size_t untold = std::exchange(call.grant_owed, 0);
+  call.granted -= untold;
+  ReturnReservation(untold);
 }
 
 void ReceiveWindows::OnEnded(Call& call) {
   if (call.in.present) {
     DropIncoming(call);
-    if (call.reservation == Reservation::kGranted) ReturnReservation(ExcessOf(call.in.size));
-    call.reservation = Reservation::kNone;
     call.in.present = false;
   }
   call.credit_wanted = false;
-  call.grant_wanted = false;
+  call.grant_owed = 0;
+  ReturnReservation(std::exchange(call.granted, 0));
 }
 
 void ReceiveWindows::OnReleased(Call& call) {
   Return(call.held);
   call.held = 0;
-  if (call.reserved_held > 0) ReturnReservation(call.reserved_held);
-  call.reserved_held = 0;
+  ReturnReservation(std::exchange(call.reserved_held, 0));
+}
+
+void ReceiveWindows::Grant(Call& call, size_t amount) {
+  reserved_ += amount;
+  call.granted += amount;
+  call.grant_owed += amount;
+  if (!ControlList::Contains(call)) control_.PushBack(call);
 }
 
 void ReceiveWindows::ReturnReservation(size_t amount) {
+  if (amount == 0) return;
   assert(reserved_ >= amount);
   reserved_ -= amount;
-  GrantReservations();
+  GrantWaiting();
 }
 
-void ReceiveWindows::GrantReservations() {
+void ReceiveWindows::GrantWaiting() {
   while (Call* const call = waiting_.front()) {
-    const size_t excess = ExcessOf(call->in.size);
-    if (reserved_ + excess > reservations_) return;
-    reserved_ += excess;
+    const size_t missing = ExcessOf(call->in.size) - call->granted;
+    if (reserved_ + missing > reservations_) return;
     waiting_.Remove(*call);
-    call->reservation = Reservation::kGranted;
-    call->grant_wanted = true;
-    if (!ControlList::Contains(*call)) control_.PushBack(*call);
+    Grant(*call, missing);
   }
+}
+
+// The reader has taken a message with so much beyond its share.
+void ReceiveWindows::GrantAhead(Call& call, size_t excess) {
+  const size_t has = call.granted + call.reserved_held;
+  if (has >= 2 * excess || !waiting_.empty()) return;
+  const size_t more = 2 * excess - has;
+  if (reserved_ + more <= reservations_ / 2) Grant(call, more);
 }
 
 }  // namespace anywire::protocol

@@ -3,8 +3,11 @@
 // The contract: message bytes that are delivered and not consumed, that are being put together, or
 // that the peer may still send, never exceed the connection's buffer. One half of it is the
 // connection's window, for the shares of messages (see send_windows.h); the other is for
-// reservations: the part of a large message beyond its share. Reservations are given in the order
-// asked for, and given back when the message is consumed or its direction has ended.
+// reservations: what large messages have beyond their shares. The peer is granted them as the sizes
+// that it announces ask for them, in that order; they are given back when the message is consumed
+// or its direction has ended. A call whose reader takes large messages is granted as much ahead as
+// two more of them need, so that the peer need not wait for a grant with each; but all that is
+// granted ahead stays within half of the reservations, and any message fits in the other half.
 //
 // Consumed bytes are given back in batches: when they are as many as the peer still has. So small
 // calls cost no frames, and once all is consumed the peer has at least half a window, which covers
@@ -80,8 +83,10 @@ class ReceiveWindows {
     held_ -= amount;
     owed_ += amount;
   }
+  void Grant(Call& call, size_t amount);
   void ReturnReservation(size_t amount);
-  void GrantReservations();
+  void GrantWaiting();
+  void GrantAhead(Call& call, size_t excess);
 
   ControlList& control_;
   const size_t max_message_;

@@ -3,8 +3,9 @@
 // A message counts its bytes and kMessageOverhead. Its share of the windows is that, or half a call
 // window if that is less. A message may begin when both the call's and the connection's credit
 // cover its share, which is then taken at once: a message that has begun waits for no other
-// message, so messages cannot block each other half way. What is larger than the share needs the
-// receiver's GRANT, which is asked for by announcing the size.
+// message, so messages cannot block each other half way. What is larger than the share goes when
+// the receiver's GRANTs cover all that it has beyond. The receiver sees from the announced size
+// what is missing.
 //
 // Until the peer's HELLO the windows are the assumed ones, and only messages within them begin.
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_SEND_WINDOWS_H_
@@ -53,6 +54,21 @@ class SendWindows {
   }
   bool NeedsGrant(const OutgoingMessage& message) const {
     return Cost(message.size) > share_ && !message.granted;
+  }
+
+  // Takes what the message has beyond its share from the call's grants, if they cover it.
+  bool TakeGrant(Call& call) const {
+    const uint64_t excess = static_cast<uint64_t>(Cost(call.out.size) - share_);
+    if (call.grants < excess) return false;
+    call.grants -= excess;
+    call.out.granted = true;
+    return true;
+  }
+  // The peer's GRANT. False: an absurd amount.
+  static bool AddGrant(Call& call, uint64_t amount) {
+    if (amount > wire::kAbsurdSize - call.grants) return false;
+    call.grants += amount;
+    return true;
   }
 
   // The call's message goes no further: the connection gets back what it did not use.

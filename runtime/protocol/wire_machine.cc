@@ -174,14 +174,13 @@ const char* WireMachine::OnCallCredit(Call& call, wire::Bytes bytes) {
 }
 
 const char* WireMachine::OnGrant(Call& call, wire::Bytes bytes) {
-  if (bytes.size() != 1) return "GRANT: malformed";
-  if (call.out.present && call.out.announced && send_.NeedsGrant(call.out)) {
-    call.out.granted = true;
-    Queue(call);
-    return nullptr;
-  }
-  // As above.
-  return call.over || call.send_ended ? nullptr : "GRANT: nobody asked";
+  uint64_t amount = 0;
+  if (const char* wrong = wire::ReadGrant(bytes, &amount)) return wrong;
+  if (call.send_ended || (is_client_ && call.over)) return nullptr;  // as above
+  if (!send_.AddGrant(call, amount)) return "GRANT: an absurd amount";
+  const bool waits = call.out.present && call.out.started && send_.NeedsGrant(call.out);
+  if (waits && send_.TakeGrant(call)) Queue(call);
+  return nullptr;
 }
 
 // ---- time and the end

@@ -195,6 +195,7 @@ class WireMachine : public Protocol {
   void OnHeadWritten(Call& call, uint8_t first);
   static bool EndsPlainly(const Call& call);
   bool BeginMessage(Call& call);
+  void StartMessage(Call& call);
   void AdmitWaiting();
   absl::Status OnControlFrame(absl::Span<const uint8_t> bytes, Instant now, Events& events);
 

@@ -1,4 +1,4 @@
-// anywire's own call protocol, version 1, as runtime/wire/PROTOCOL.md has it to the byte.
+// anywire's own call protocol, version 2, as runtime/wire/PROTOCOL.md has it to the byte.
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_WIRE_PROTOCOL_H_
 #define ANYWIRE_RUNTIME_PROTOCOL_WIRE_PROTOCOL_H_
 

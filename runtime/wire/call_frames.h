@@ -108,6 +108,7 @@ inline void WriteNumberFrame(uint8_t kind, uint64_t number, uint8_t* to) {
   WriteVarint(number, to);
 }
 const char* ReadReset(Bytes bytes, absl::StatusCode* code);
+const char* ReadGrant(Bytes bytes, uint64_t* amount);
 const char* ReadCredit(Bytes bytes, uint64_t* amount);
 
 }  // namespace anywire::wire

@@ -12,7 +12,7 @@
 
 namespace anywire::wire {
 
-inline constexpr uint64_t kVersion = 1;
+inline constexpr uint64_t kVersion = 2;
 
 // The first frame of stream 0, each way.
 struct Hello {

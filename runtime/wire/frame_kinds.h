@@ -53,6 +53,8 @@ inline constexpr uint32_t kAssumedConcurrentCalls = 64;
 
 // What each message counts against the windows beside its bytes.
 inline constexpr size_t kMessageOverhead = 64;
+// No message is larger, and no grants of a call are more.
+inline constexpr uint64_t kAbsurdSize = uint64_t{1} << 48;
 
 // Limits that are the same for everybody.
 inline constexpr size_t kMaxMethodNameSize = 1024;

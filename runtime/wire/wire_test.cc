@@ -378,7 +378,7 @@ TEST(HelloTest, Malformed) {
   Hello versions;
   versions.lowest_version = 0;
   EXPECT_NE(ReadHello(BytesOf(EncodeHello(versions)), &read), nullptr);
-  versions.lowest_version = 2;
+  versions.lowest_version = kVersion + 1;
   EXPECT_NE(ReadHello(BytesOf(EncodeHello(versions)), &read), nullptr);
   for (const size_t count : {63, 64, 65}) {
     std::string many = good;

@@ -120,7 +120,7 @@ class Forger {
                              random_.Below(random_.Choose<uint64_t>({17, 100000})));
         break;
       case 8:
-        frame.bytes = std::string(1, static_cast<char>(wire::kGrant));
+        frame.bytes = Number(wire::kGrant, random_.Below(100000));
         break;
       case 9:
         frame.bytes = static_cast<char>(random_.OneIn(4) ? wire::kLastFragment : wire::kFragment) +
