@@ -11,7 +11,7 @@
 #include "anywire/registry.h"
 #include "anywire/server.h"
 #include "gtest/gtest.h"
-#include "tests/bench/echo.anywire.h"
+#include "tests/bench/bench.anywire.h"
 #include "tests/support/temp_dir.h"
 
 namespace anywire::bench {
@@ -27,15 +27,11 @@ size_t HeapInUse() {
   return info.uordblks + info.hblkhd;
 }
 
-class EchoService final : public Echo::Service {
-  Task<absl::Status> Echo(ServerContext& /*context*/, const EchoMessage& request,
-                          EchoMessage* reply) override {
+class WorkService final : public Work::Service {
+  Task<absl::Status> Do(ServerContext& /*context*/, const EchoMessage& request,
+                        EchoMessage* reply) override {
     *reply = request;
     co_return absl::OkStatus();
-  }
-  Task<absl::Status> ReportUsage(ServerContext& /*context*/, const UsageRequest& /*request*/,
-                                 Usage* /*reply*/) override {
-    co_return absl::UnimplementedError("not here");
   }
 };
 
@@ -43,7 +39,7 @@ void CallOn(const Channel& channel) {
   EchoMessage request;
   request.set_payload(std::string(64, 'x'));
   for (int i = 0; i < 3; ++i) {
-    const absl::StatusOr<EchoMessage> reply = bench::Echo::Stub(channel).Echo(request);
+    const absl::StatusOr<EchoMessage> reply = Work::Stub(channel).Do(request);
     ASSERT_TRUE(reply.ok()) << reply.status();
   }
 }
@@ -55,7 +51,7 @@ TEST(IdleMemoryTest, OfEveryTransportIsWithinItsBudget) {
   for (Transport* const transport : registry.transports()) {
     const std::string scheme(transport->scheme());
     SCOPED_TRACE(scheme);
-    EchoService service;
+    WorkService service;
     Server server;
     server.Listen(scheme + ":" + transport->FreshAddress(folder.path()));
     server.AddService(&service);
