@@ -5,6 +5,7 @@ import json
 import os
 import selectors
 import subprocess
+import tempfile
 
 
 class Failed(Exception):
@@ -42,9 +43,10 @@ class Program:
         self._environment = dict(os.environ, **(environment or {}))
 
     def __enter__(self):
+        # A file, not a pipe: whoever the program started may keep a pipe open.
+        self._errors = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=self._environment)
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=self._environment)
         self._unread = b""
         return self
 
@@ -88,8 +90,9 @@ class Program:
         self._process.kill()
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        error = self._process.stderr.read().decode(errors="replace").strip()
         self._process.wait()
+        self._errors.seek(0)
+        error = self._errors.read().decode(errors="replace").strip()
         reason = error.splitlines()[-1] if error else what
         return Failed("%s\n  %s%s" % (" ".join(self._command), what, ": " + error if error else ""), reason)
 
@@ -102,7 +105,7 @@ class Program:
                     self._process.kill()
                     self._process.wait()
         finally:
-            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            for pipe in (self._process.stdin, self._process.stdout, self._errors):
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
 

@@ -48,7 +48,7 @@ def cores_of(placement, cores):
 class System:
     name: str  # "anywire, adaptive": with how it waits
     program: str
-    parameters: dict = dataclasses.field(default_factory=dict)
+    parameters: dict = dataclasses.field(default_factory=dict, hash=False)
     config: str = ""  # anywire's configuration
     schemes: tuple = None  # None: all of anywire's transports
     in_process: bool = True  # whether it has a form for transports inside the process
@@ -74,11 +74,6 @@ FLOORS = (RAW_SPINNING, RAW_BLOCKING)
 GRPCS = (GRPC_SYNC, GRPC_CALLBACK)
 
 
-def floor_of(system):
-    """The floors that wait as the system does, the best first."""
-    return (RAW_SPINNING, RAW_BLOCKING) if system.spins else (RAW_BLOCKING,)
-
-
 # ---- what is done
 
 
@@ -87,7 +82,7 @@ class Scenario:
     name: str
     title: str
     metric: Metric
-    load: dict  # the words of load.h
+    load: dict = dataclasses.field(hash=False)  # the words of load.h
     placements: tuple = (TWO_CORES, ONE_CORE)
     without: tuple = ()  # systems that cannot do it, or where it means nothing
     # In --quick: over these transports, on a core each (where there are two).
