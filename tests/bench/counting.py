@@ -111,11 +111,15 @@ class Instructions:
 
 
 def profile_lines(table, calls):
-    """callgrind_annotate's table, per call and by function, the dearest first."""
+    """callgrind_annotate's table, per call and by function, the dearest first.
+
+    Functions that were running when callgrind wrote its file (main, for one) have all that they called: they are left out.
+    """
     counts = {}
     for number, function in re.findall(r"^ *([\d,]+) \(.*?%\)  (.*?)(?: \[.*\])?$", table, re.M):
-        if function != "PROGRAM TOTALS":
-            counts[function] = counts.get(function, 0) + int(number.replace(",", ""))
+        counts[function] = counts.get(function, 0) + int(number.replace(",", ""))
+    everything = counts.pop("PROGRAM TOTALS", 0)
+    counts = {function: count for function, count in counts.items() if count < 0.95 * everything}
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     return ["%8.1f  %s" % (count / calls, name) for name, count in ordered if count >= calls / 2]
 

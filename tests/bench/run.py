@@ -343,8 +343,9 @@ def main(arguments):
 
 
 def run():
-    # Ended by a signal, it ends its programs as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Whichever of these ends it, it ends its programs first, also where its parent ignored them.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         return main(sys.argv[1:])
     except KeyboardInterrupt:
