@@ -88,38 +88,74 @@ class Pipeline {
     reader_.join();
   }
 
-  // The reader's thread collects what it starts while it goes through replies; others write at
-  // once.
   void Start(RepeatedCall& call) {
-    const std::lock_guard lock(mutex_);
-    calls_.push_back(&call);
-    out_.clear();
-    AppendCall(call.request(), static_cast<uint32_t>(calls_.size() - 1), &out_);
-    connection_.Write(out_);
+    uint32_t number;
+    {
+      const std::lock_guard lock(calls_mutex_);
+      if (free_numbers_.empty()) {
+        number = static_cast<uint32_t>(calls_.size());
+        calls_.push_back(&call);
+      } else {
+        number = free_numbers_.back();
+        free_numbers_.pop_back();
+        calls_[number] = &call;
+      }
+    }
+    thread_local std::string out;
+    out.clear();
+    AppendCall(call.request(), number, &out);
+    Send(out);
   }
 
  private:
+  // Writes, or leaves it to the thread that is writing: the reader must go on reading while another
+  // thread waits for room, or both sides wait for each other.
+  void Send(absl::string_view bytes) {
+    std::unique_lock lock(out_mutex_);
+    out_.append(bytes.data(), bytes.size());
+    if (writing_) return;
+    writing_ = true;
+    while (!out_.empty()) {
+      std::swap(out_, written_);
+      lock.unlock();
+      connection_.Write(written_);
+      written_.clear();
+      lock.lock();
+    }
+    writing_ = false;
+  }
+
   void Read() {
     FrameReader reader(connection_);
     std::string again;
     while (reader.Fill()) {
-      FrameHeader header;
-      absl::string_view frame;
-      const std::lock_guard lock(mutex_);
-      while (reader.Next(&header, &frame)) {
-        RepeatedCall& call = *calls_[header.number];
-        TakeReply(call.request(), frame.substr(kHeaderSize));
-        if (call.OnReply()) AppendCall(call.request(), header.number, &again);
+      {
+        FrameHeader header;
+        absl::string_view frame;
+        const std::lock_guard lock(calls_mutex_);
+        while (reader.Next(&header, &frame)) {
+          RepeatedCall& call = *calls_[header.number];
+          TakeReply(call.request(), frame.substr(kHeaderSize));
+          if (call.OnReply()) {
+            AppendCall(call.request(), header.number, &again);
+          } else {
+            free_numbers_.push_back(header.number);
+          }
+        }
       }
-      if (!again.empty()) connection_.Write(again);
+      if (!again.empty()) Send(again);
       again.clear();
     }
   }
 
   RawConnection connection_;
-  std::mutex mutex_;
+  std::mutex calls_mutex_;
   std::vector<RepeatedCall*> calls_;  // by number
+  std::vector<uint32_t> free_numbers_;
+  std::mutex out_mutex_;
   std::string out_;
+  std::string written_;  // of the thread that is writing
+  bool writing_ = false;
   std::thread reader_;
 };
 

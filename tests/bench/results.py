@@ -88,6 +88,11 @@ class Results:
     def rows(self):
         return list(self._rows.values())
 
+    def others(self):
+        """Cores that other programs kept busy in the median sample; None without samples."""
+        samples = [value for row in self.rows() for value in row.others]
+        return statistics.median(samples) if samples else None
+
     def figure(self, scenario, transport, placement, system, name):
         """None when it was not measured."""
         row = self._rows.get((scenario, transport, placement, system))

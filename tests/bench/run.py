@@ -20,6 +20,8 @@ QUICK_SECONDS = 160
 START_SECONDS = 0.25
 # How long each measurement takes otherwise.
 FULL_SECONDS = 0.7
+# Cores that other programs may use without a word about it.
+DISTURBED = 0.2
 
 
 def busy_seconds():
@@ -69,6 +71,10 @@ class Pace:
 
     def left(self):
         return (self._beside() + 1.2 * self.seconds()) * (self._runs - self._done)
+
+    def mean(self):
+        """How long the runs so far have measured."""
+        return self._measured / 1.2 / self._done if self._done else self.seconds()
 
     def place(self):
         return "%d of %d" % (self._done + 1, self._runs)
@@ -331,7 +337,12 @@ def main(arguments):
         if not options.quick and not options.only:
             counts = count(transports.registered(folder), folder)
         show_targets(runner.results, counts)
-        settings = {"rounds": options.rounds, "seconds_each": round(pace.seconds(), 2)}
+        settings = {"rounds": options.rounds, "seconds_each": round(pace.mean(), 2)}
+        if runner.results.others() is not None:
+            settings["cores_kept_busy_by_other_programs"] = round(runner.results.others(), 2)
+            if runner.results.others() > DISTURBED:
+                print("Other programs kept %.1f cores busy meanwhile: trust ratios within one table only, and those little." %
+                      runner.results.others())
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump({"machine": about, "settings": settings, "counts": counts,
                        "rows": [dataclasses.asdict(row) for row in runner.results.rows()]}, file, indent=1)

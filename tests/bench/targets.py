@@ -16,8 +16,8 @@ class Verdict:
     met: bool  # None: not measured
 
 
-def _not_measured(title, goal):
-    return Verdict(title, goal, "not measured", None)
+def _not_measured(title, made_of, limit, unit):
+    return Verdict(title, made_of if limit is None else _goal(made_of, limit, unit), "not measured", None)
 
 
 class _Look:
@@ -36,18 +36,23 @@ class _Look:
         return (min if lower else max)(known) if known else None
 
 
+def _goal(made_of, limit, unit):
+    text = terminal.quantity(limit, unit)
+    return "%s: %s" % (made_of, text) if made_of else text
+
+
 def _at_most(title, goal, measured, limit, unit):
-    """`goal` says what `limit` is made of."""
+    """`goal` says what `limit` is made of, if it is not a number for itself."""
     if measured is None or limit is None:
-        return _not_measured(title, goal)
-    return Verdict(title, "%s: %s" % (goal, terminal.quantity(limit, unit)), terminal.quantity(measured, unit),
+        return _not_measured(title, goal, limit, unit)
+    return Verdict(title, _goal(goal, limit, unit), terminal.quantity(measured, unit),
                    measured <= limit)
 
 
 def _at_least(title, goal, measured, limit, unit):
     if measured is None or limit is None:
-        return _not_measured(title, goal)
-    return Verdict(title, "%s: %s" % (goal, terminal.quantity(limit, unit)), terminal.quantity(measured, unit),
+        return _not_measured(title, goal, limit, unit)
+    return Verdict(title, _goal(goal, limit, unit), terminal.quantity(measured, unit),
                    measured >= limit)
 
 
@@ -71,7 +76,7 @@ def _waiting_calls(look):
         yield _at_most("one 64 B call at a time, %s, nobody polls, p50" % transport, "raw blocking x 1.10",
                        look.median(scenarios.ANYWIRE_SLEEPING, "unary-64B", transport, "p50_us"),
                        _times(look.median(scenarios.RAW_BLOCKING, "unary-64B", transport, "p50_us"), 1.10), "us")
-    yield _at_most("one 64 B call at a time, inproc, p50", "fixed",
+    yield _at_most("one 64 B call at a time, inproc, p50", "",
                    look.best((scenarios.ANYWIRE,), "unary-64B", INPROC, "p50_us", placement=scenarios.UNPINNED), 0.5, "us")
 
 
@@ -80,7 +85,7 @@ def _in_flight(look):
         title = "64 B, %d in flight, %s, callbacks" % (number, transport)
         scenario = "in-flight-%d" % number
         measured = look.best((scenarios.ANYWIRE, scenarios.ANYWIRE_SLEEPING), scenario, transport, "per_s", lower=False)
-        yield _at_least(title, "fixed", measured, fixed, "calls/s")
+        yield _at_least(title, "", measured, fixed, "calls/s")
         if number == 64:
             yield _at_least(title, "a third of the hand-written ceiling", measured,
                             _times(look.best(scenarios.FLOORS, scenario, transport, "per_s", lower=False), 1 / 3), "calls/s")
@@ -105,20 +110,20 @@ def _counts(counts):
         found = [values[form][name] for scheme, values in (counts or {}).items() if scheme in (TCP, UNIX)]
         return max(found) if found else None
 
-    yield _at_most("user instructions a blocking call, both sides, sockets", "fixed", of("blocking", "instructions"), 3000, "")
+    yield _at_most("user instructions a blocking call, both sides, sockets", "", of("blocking", "instructions"), 3000, "")
     for form, limit in (("blocking", 0), ("coroutine", 2), ("callback", 1)):
         measured = of(form, "allocations")
-        yield _at_most("heap allocations a %s call beyond protobuf's" % form, "fixed",
+        yield _at_most("heap allocations a %s call beyond protobuf's" % form, "",
                        None if measured is None else round(measured, 1), limit, "")
     for side in ("client", "server"):
-        yield _at_most("system calls of a blocking call, %s, sockets" % side, "fixed, and 0.1 for what happens beside",
+        yield _at_most("system calls of a blocking call, %s, sockets" % side, "",
                        of("blocking", side + "_calls"), 2.1, "")
 
 
 def _connections(look):
     for transport in (TCP, UNIX):
         for side in ("client", "server"):
-            yield _at_most("heap of an idle connection, %s, %s" % (transport, side), "fixed",
+            yield _at_most("heap of an idle connection, %s, %s" % (transport, side), "",
                            look.median(scenarios.ANYWIRE, "idle", transport, side + "_heap_bytes", scenarios.UNPINNED),
                            4096, "B")
         yield _at_most("connection and first call, %s, p50" % transport, "raw connection and round trip + 50 us",

@@ -21,7 +21,7 @@ def quantity(value, unit):
     """With its unit: "13.4 us", "1.2 GB/s", "36,000 calls/s" is "36 k calls/s"."""
     text = number(value)
     joined = unit.startswith("B") and text[-1].isalpha()
-    return (text if joined else text + " ") + unit
+    return ((text if joined else text + " ") + unit).strip()
 
 
 def spread(figure):
