@@ -335,7 +335,12 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
       const int count = Poll(timeout < 0 ? spin : std::min(spin, timeout));
       if (count != 0) return count;
     }
-    return Fetch(PrepareToWait(/*to_sleep=*/true));
+    const int64_t timeout = PrepareToWait(/*to_sleep=*/true);
+    if (spin > 0 || spin_limit_ == nullptr || timeout == 0) return Fetch(timeout);
+    const Instant begin = Clock::now();
+    const int count = Fetch(timeout);
+    spin_.Slept(Clock::now() - begin);
+    return count;
   }
 
   // Returns how many events it has fetched; 0 also when Turn has been called for something else.

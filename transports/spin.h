@@ -42,33 +42,44 @@ class SpinLimit {
 // What one connection, or one event loop, has learnt. One thread at a time.
 //
 // An answer that comes while it is polled for doubles the time for the next wait, up to the limit;
-// one that does not halves it, down to none at all. Then one wait in a thousand tries again.
+// one that does not halves it, down to none at all. Then one wait in a thousand tries again, for
+// twice the limit: where both ends sleep, an answer takes as long as it takes to wake the other,
+// and does not any more once one of them has begun to poll. The other notices by how short its
+// sleeps have become, and tries earlier. (Short sleeps alone do not tell: they may as well be those
+// of a peer on the same core.)
 class SpinBudget {
  public:
   explicit SpinBudget(std::chrono::nanoseconds max) : max_(max), next_(max) {}
 
   // For the wait that begins; 0: not to poll. Then the outcome is told, if it was a wait at all.
   std::chrono::nanoseconds Take() {
-    if (next_.count() == 0 && ++waits_ == kWaitsBetweenTries) {
+    if (next_.count() == 0 && ++waits_ >= (short_sleep_ ? kWaitsAtLeast : kWaitsBetweenTries)) {
       waits_ = 0;
-      return max_;
+      short_sleep_ = false;
+      return 2 * max_;
     }
     return next_;
   }
+  // While it was polled for, or not.
   void Hit() { next_ = next_.count() == 0 ? max_ : std::min(2 * next_, max_); }
   void Missed() {
     next_ /= 2;
     if (next_ < kShortest) next_ = std::chrono::nanoseconds(0);
   }
+  // It was not polled for, and took so long.
+  void Slept(std::chrono::nanoseconds time) { short_sleep_ = short_sleep_ || time <= max_; }
 
  private:
   static constexpr int kWaitsBetweenTries = 1000;
+  static constexpr int kWaitsAtLeast = 500;
   // Not worth the reading of a clock.
   static constexpr std::chrono::nanoseconds kShortest = std::chrono::microseconds(1);
 
   const std::chrono::nanoseconds max_;
   std::chrono::nanoseconds next_;
-  int waits_ = 0;  // since the last try, while next_ is 0
+  // Since the last try, while next_ is 0.
+  int waits_ = 0;
+  bool short_sleep_ = false;
 };
 
 }  // namespace anywire

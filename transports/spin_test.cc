@@ -58,13 +58,33 @@ TEST(SpinBudgetTest, OneWaitInAThousandTriesAgain) {
   budget.Missed();
   for (int round = 0; round < 2; ++round) {
     for (int i = 1; i < 1000; ++i) EXPECT_EQ(budget.Take(), nanoseconds(0)) << i;
-    EXPECT_EQ(budget.Take(), microseconds(1));
-    budget.Missed();  // in vain
+    EXPECT_EQ(budget.Take(), microseconds(2));  // for twice as long
+    budget.Missed();                            // in vain
   }
   for (int i = 1; i < 1000; ++i) EXPECT_EQ(budget.Take(), nanoseconds(0)) << i;
-  EXPECT_EQ(budget.Take(), microseconds(1));
+  EXPECT_EQ(budget.Take(), microseconds(2));
   budget.Hit();
   EXPECT_EQ(budget.Take(), microseconds(1));
+}
+
+TEST(SpinBudgetTest, ShortSleepsBringTheTryForward) {
+  SpinBudget budget(microseconds(1));
+  budget.Missed();
+  for (int i = 1; i < 1000; ++i) {
+    EXPECT_EQ(budget.Take(), nanoseconds(0)) << i;
+    budget.Slept(nanoseconds(1001));
+  }
+  EXPECT_EQ(budget.Take(), microseconds(2));
+  budget.Missed();
+  for (int i = 1; i < 500; ++i) {
+    EXPECT_EQ(budget.Take(), nanoseconds(0)) << i;
+    budget.Slept(nanoseconds(1000));
+  }
+  EXPECT_EQ(budget.Take(), microseconds(2));
+  budget.Missed();
+  // In vain: what came before says nothing any more.
+  for (int i = 1; i < 1000; ++i) EXPECT_EQ(budget.Take(), nanoseconds(0)) << i;
+  EXPECT_EQ(budget.Take(), microseconds(2));
 }
 
 TEST(SpinBudgetTest, OfNothingThereIsNothing) {

@@ -223,6 +223,11 @@ absl::StatusOr<absl::Span<const ReceivedFrame>> Endpoint::Receive(Instant wait_u
     } while (Clock::now() < end);
     spin_limit_->End();
     spin_.Missed();
+  } else if (waits && spin_limit_->max().count() > 0) {
+    const Instant begin = Clock::now();
+    absl::StatusOr<absl::Span<const ReceivedFrame>> frames = connection_->Receive(wait_until);
+    spin_.Slept(Clock::now() - begin);
+    return frames;
   }
   return connection_->Receive(wait_until);
 }
