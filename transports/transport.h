@@ -119,9 +119,9 @@ class Connection : public FrameSink {
   virtual absl::Status Transmit() = 0;
 
   // The same by a thread that has nothing to do before all is sent: waits for room until
-  // `wait_until`, and leaves to OnWritable what is not sent by then. A waiting TransmitUntil returns
-  // early, with an error, when Abort is called. A transport in which waiting is no cheaper than
-  // OnWritable need not have it.
+  // `wait_until`, and leaves to OnWritable what is not sent by then. A waiting TransmitUntil
+  // returns early, with an error, when Abort is called. A transport in which waiting is no cheaper
+  // than OnWritable need not have it.
   virtual absl::Status TransmitUntil(std::chrono::steady_clock::time_point /*wait_until*/) {
     return Transmit();
   }
