@@ -23,9 +23,9 @@ constexpr Setting kSettings[] = {
 };
 
 void AppendVarint(uint64_t value, std::string* to) {
-  uint8_t bytes[kMaxVarintSize];
-  to->append(reinterpret_cast<const char*>(bytes),
-             static_cast<size_t>(WriteVarint(value, bytes) - bytes));
+  const size_t before = to->size();
+  to->resize(before + VarintSize(value));
+  WriteVarint(value, reinterpret_cast<uint8_t*>(to->data()) + before);
 }
 
 const char* TakeSetting(uint64_t id, uint64_t value, Hello* hello) {
