@@ -26,7 +26,10 @@ absl::Span<uint8_t> FrameBatch::Append(uint64_t stream, size_t size) {
 
 void FrameBatch::Take(FrameBatch& from) {
   if (empty()) {
-    std::swap(*this, from);
+    chunks_.swap(from.chunks_);
+    frames_.swap(from.frames_);
+    std::swap(used_, from.used_);
+    std::swap(bytes_, from.bytes_);
   } else {
     std::move(from.chunks_.begin(), from.chunks_.end(), std::back_inserter(chunks_));
     if (!from.empty()) used_ = from.used_;

@@ -8,7 +8,7 @@
 
 namespace anywire {
 
-using Lock = std::unique_lock<std::mutex>;
+using Lock = std::unique_lock<Mutex>;
 
 bool InprocLink::Readable(int end) const {
   return !ends_[end].inbox.empty() || ends_[0].aborted || ends_[1].aborted;
@@ -141,7 +141,7 @@ absl::Status InprocConnection::Transmit() {
 
 absl::StatusOr<absl::Span<const ReceivedFrame>> InprocConnection::Receive(Instant wait_until) {
   ReleaseFrames();
-  std::condition_variable& changed = link_->changed_[end_];
+  std::condition_variable_any& changed = link_->changed_[end_];
   Lock lock(link_->mutex_);
   for (bool late = wait_until <= Instant();;) {
     if (mine_.aborted) return link_->EndedStatus(end_);

@@ -14,11 +14,12 @@
 #include <atomic>
 #include <condition_variable>
 #include <memory>
-#include <mutex>
+#include <mutex>  // std::unique_lock
 #include <string>
 #include <thread>
 
 #include "anywire/event_loop.h"
+#include "anywire/mutex.h"
 #include "anywire/transport.h"
 #include "transports/inproc/frame_batch.h"
 
@@ -57,12 +58,13 @@ class InprocLink {
 
   bool Readable(int end) const;
   void AskLoop(End& end);
-  void CallOnReadable(int end, std::unique_lock<std::mutex>& lock);
+  void CallOnReadable(int end, std::unique_lock<Mutex>& lock);
   absl::Status EndedStatus(int end) const;
   void AbortLocked(int end);
 
-  mutable std::mutex mutex_;
-  std::condition_variable changed_[2];  // per end: its inbox, its end, the return of its OnReadable
+  mutable Mutex mutex_;
+  // Per end: its inbox, its end, the return of its OnReadable.
+  std::condition_variable_any changed_[2];
   End ends_[2];
 };
 
