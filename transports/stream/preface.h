@@ -13,10 +13,14 @@ namespace anywire {
 // and the version of the framing.
 inline constexpr uint8_t kPreface[] = {0xAE, 'a', 'n', 'y', 'w', 'i', 'r', 0x01};
 inline constexpr size_t kPrefaceSize = sizeof(kPreface);
+// The same of a peer that wants shared memory; shm/PROTOCOL.md has what follows.
+inline constexpr uint8_t kShmPreface[] = {0xAE, 'a', 'w', '-', 's', 'h', 'm', 0x01};
+static_assert(sizeof(kShmPreface) == kPrefaceSize);
 
 enum class StreamProtocol {
   kUndecided,  // more bytes are needed; never so with kPrefaceSize of them
   kAnywire,
+  kShm,
   kUnknown,
 };
 StreamProtocol DecideProtocol(absl::Span<const uint8_t> first_bytes);

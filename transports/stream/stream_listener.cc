@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "transports/stream/errno_status.h"
-#include "transports/stream/preface.h"
 #include "transports/stream/stream_connection.h"
 
 namespace anywire {
@@ -69,6 +68,7 @@ absl::StatusOr<std::unique_ptr<Listener>> StreamListener::Create(EventLoop& loop
   absl::Status status = loop.AddWatch(listener->fd_.get(), 0, *listener);
   listener->watched_ = status.ok();
   if (!status.ok()) return status;
+  if (listener->wanted()) listener->WatchFor(EPOLLIN);
   return listener;
 }
 
@@ -114,9 +114,10 @@ void StreamListener::TellIfExhausted() {
 
 kj::Promise<StreamListener::Accepted> StreamListener::Accept() {
   if (!ready_.empty()) {
-    Accepted accepted = std::move(ready_.front());
+    Make make = std::move(ready_.front());
     ready_.pop_front();
-    return accepted;
+    if (fd_.valid() && paused_until_ == Instant::min() && wanted()) WatchFor(EPOLLIN);
+    return Accepted(Give(std::move(make)));
   }
   auto pair = kj::newPromiseAndFulfiller<Accepted>();
   waiting_ = kj::mv(pair.fulfiller);
@@ -134,7 +135,7 @@ void StreamListener::WatchFor(uint32_t events) {
 
 void StreamListener::OnReady(uint32_t) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
-    if (!has_waiting_ || !waiting_->isWaiting()) {
+    if (!wanted()) {
       // Who is to come next waits in the kernel until somebody asks.
       has_waiting_ = false;
       WatchFor(0);
@@ -207,29 +208,42 @@ void StreamListener::OnFirstBytes(std::list<Undecided>::iterator undecided) {
     case StreamProtocol::kUnknown:
       undecided_.erase(undecided);
       break;
-    case StreamProtocol::kAnywire: {
+    case StreamProtocol::kAnywire:
+    case StreamProtocol::kShm: {
       undecided->Unwatch();
       UniqueFd fd = std::move(undecided->fd);
       undecided_.erase(undecided);
-      MakeConnection(std::move(fd));
+      if (protocol == config_.protocol) Ready(std::move(fd));
       break;
     }
   }
   TellIfExhausted();
 }
 
-void StreamListener::MakeConnection(UniqueFd fd) {
+void StreamListener::Ready(UniqueFd fd) {
   absl::StatusOr<ConnectionInfo> info = config_.adopt(fd.get());
   if (!info.ok()) return;
-  EventLoop& loop = config_.listen.next_loop ? config_.listen.next_loop() : loop_;
-  auto connection =
-      std::make_unique<StreamConnection>(loop, std::move(fd), std::move(*info), config_.options);
+  absl::StatusOr<Make> make = config_.ready ? config_.ready(std::move(fd), std::move(*info))
+                                            : ReadyStream(std::move(fd), std::move(*info));
+  if (!make.ok()) return;
   if (has_waiting_ && waiting_->isWaiting()) {
     has_waiting_ = false;
-    waiting_->fulfill(Accepted(std::move(connection)));
+    waiting_->fulfill(Accepted(Give(std::move(*make))));
   } else {
-    ready_.push_back(std::move(connection));
+    ready_.push_back(std::move(*make));
   }
+}
+
+absl::StatusOr<StreamListener::Make> StreamListener::ReadyStream(UniqueFd fd,
+                                                                 ConnectionInfo info) const {
+  return Make([fd = std::move(fd), info = std::move(info),
+               options = config_.options](EventLoop& loop) mutable {
+    return std::make_unique<StreamConnection>(loop, std::move(fd), std::move(info), options);
+  });
+}
+
+std::unique_ptr<Connection> StreamListener::Give(Make make) {
+  return make(config_.listen.next_loop ? config_.listen.next_loop() : loop_);
 }
 
 void StreamListener::SetAlarm() {
@@ -242,7 +256,7 @@ void StreamListener::OnAlarm(Instant now) {
   while (!undecided_.empty() && undecided_.front().deadline <= now) undecided_.pop_front();
   if (paused_until_ != Instant::min() && paused_until_ <= now) {
     paused_until_ = Instant::min();
-    if (has_waiting_) WatchFor(EPOLLIN);
+    if (wanted()) WatchFor(EPOLLIN);
   }
   SetAlarm();
   TellIfExhausted();

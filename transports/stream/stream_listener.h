@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "anywire/event_loop.h"
 #include "anywire/transport.h"
+#include "transports/stream/preface.h"
 #include "transports/stream/stream_options.h"
 #include "transports/stream/unique_fd.h"
 
@@ -24,12 +25,22 @@ namespace anywire {
 
 class StreamListener final : public Listener, private EventLoop::Watch, private EventLoop::Alarm {
  public:
+  // Makes a connection of what has been readied, on whichever loop it is given.
+  using Make = absl::AnyInvocable<std::unique_ptr<Connection>(EventLoop& loop)>;
   struct Config {
     std::string address;  // as a URI
     StreamOptions options;
     Transport::ListenOptions listen;
+    // What peers have to speak here; others are closed.
+    StreamProtocol protocol = StreamProtocol::kAnywire;
+    // Connections that are readied before Accept asks for them, for protocols in which the peer
+    // waits for an answer. Without, whoever connects waits in the kernel.
+    size_t ready_ahead = 0;
     // Sets up an accepted socket and tells its ends; an error drops the peer.
     absl::AnyInvocable<absl::StatusOr<ConnectionInfo>(int fd)> adopt;
+    // Readies it, in blocking mode, behind its preface; an error drops the peer. None: it becomes a
+    // StreamConnection.
+    absl::AnyInvocable<absl::StatusOr<Make>(UniqueFd fd, ConnectionInfo info)> ready = nullptr;
     // Gives the address back; runs before the socket is closed. Peers that have connected by then
     // are still accepted.
     absl::AnyInvocable<void(int fd)> release;
@@ -54,7 +65,13 @@ class StreamListener final : public Listener, private EventLoop::Watch, private 
   void OutOfDescriptors(int error);
   void WatchFor(uint32_t events);
   void OnFirstBytes(std::list<Undecided>::iterator undecided);
-  void MakeConnection(UniqueFd fd);
+  void Ready(UniqueFd fd);
+  absl::StatusOr<Make> ReadyStream(UniqueFd fd, ConnectionInfo info) const;
+  std::unique_ptr<Connection> Give(Make make);
+  // Whether to take another peer from the kernel.
+  bool wanted() {
+    return (has_waiting_ && waiting_->isWaiting()) || ready_.size() < config_.ready_ahead;
+  }
   void SetAlarm();
   void StopListening();
   // Closed, and nobody is left who could become a connection.
@@ -68,7 +85,7 @@ class StreamListener final : public Listener, private EventLoop::Watch, private 
   bool watched_ = false;
   uint32_t watched_events_ = 0;
   std::list<Undecided> undecided_;  // oldest first
-  std::deque<std::unique_ptr<Connection>> ready_;
+  std::deque<Make> ready_;
   kj::Own<kj::PromiseFulfiller<Accepted>> waiting_;
   bool has_waiting_ = false;
   std::chrono::nanoseconds pause_{0};  // the last one, while descriptors are short

@@ -10,7 +10,6 @@
 
 #include "anywire/transport.h"
 #include "transports/stream/stream_options.h"
-#include "transports/stream/unique_fd.h"
 #include "transports/unix/unix_address.h"
 
 namespace anywire {
@@ -39,7 +38,6 @@ class UnixTransport final : public Transport {
 
  private:
   using Connected = absl::StatusOr<std::unique_ptr<Connection>>;
-  kj::Promise<Connected> Attempt(EventLoop& loop, std::string address, int64_t pause_ms);
   std::string Uri(absl::string_view address) const;
 
   const UnixNamespace namespace_;
