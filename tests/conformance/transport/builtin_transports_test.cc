@@ -13,12 +13,16 @@ TransportRegistry Builtin() {
   return registry;
 }
 
-INSTANTIATE_TEST_SUITE_P(Builtin, TransportSuite, ValuesIn(EachTransport(&Builtin)), CaseName);
-INSTANTIATE_TEST_SUITE_P(Builtin, PressureSuite, ValuesIn(EachTransport(&Builtin)), CaseName);
+const std::vector<std::string> kWithHandshake = {"shm"};
+
+INSTANTIATE_TEST_SUITE_P(Builtin, TransportSuite, ValuesIn(EachTransport(&Builtin, kWithHandshake)),
+                         CaseName);
+INSTANTIATE_TEST_SUITE_P(Builtin, PressureSuite, ValuesIn(EachTransport(&Builtin, kWithHandshake)),
+                         CaseName);
 INSTANTIATE_TEST_SUITE_P(BuiltinBytewise, TransportSuite,
-                         ValuesIn(EachTransportInPieces(&Builtin, 1)), CaseName);
+                         ValuesIn(EachTransportInPieces(&Builtin, 1, kWithHandshake)), CaseName);
 INSTANTIATE_TEST_SUITE_P(BuiltinInSevens, TransportSuite,
-                         ValuesIn(EachTransportInPieces(&Builtin, 7)), CaseName);
+                         ValuesIn(EachTransportInPieces(&Builtin, 7, kWithHandshake)), CaseName);
 
 }  // namespace
 }  // namespace anywire::test

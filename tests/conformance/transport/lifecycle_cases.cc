@@ -161,11 +161,15 @@ TEST_P(TransportSuite, ClosedListenerGivesWhoeverConnectsAsItCloses) {
   absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
   ASSERT_TRUE(listener.ok()) << listener.status();
   auto accepting = Accept(**listener);
+  const std::string address = GetParam().make_registry().Resolve((*listener)->address())->address;
   Accepted client = absl::UnknownError("");
-  server_loop().RunAndWait([this, &listener, &client] {
-    client = Connect((*listener)->address());
+  std::unique_ptr<Pending> connecting;
+  server_loop().RunAndWait([this, &listener, &client, &address, &connecting] {
+    connecting = BeginConnect(address);
+    if (!GetParam().has_handshake) client = connecting->Get();
     (*listener)->Close();
   });
+  if (GetParam().has_handshake) client = connecting->Get();
   ASSERT_TRUE(client.ok()) << client.status();
   Accepted server = accepting->Get();
   EXPECT_TRUE(server.ok()) << server.status();

@@ -5,21 +5,25 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 
 namespace anywire::test {
 
-std::vector<TransportCase> EachTransportInPieces(RegistryFactory make_registry, size_t piece) {
+std::vector<TransportCase> EachTransportInPieces(RegistryFactory make_registry, size_t piece,
+                                                 const std::vector<std::string>& with_handshake) {
   std::vector<TransportCase> cases;
   const TransportRegistry registry = make_registry();
   for (const Transport* transport : registry.transports()) {
-    cases.push_back({std::string(transport->scheme()), make_registry, piece});
+    const std::string scheme(transport->scheme());
+    const bool has_handshake =
+        std::find(with_handshake.begin(), with_handshake.end(), scheme) != with_handshake.end();
+    cases.push_back({scheme, make_registry, piece, has_handshake});
   }
   return cases;
 }
 
-std::vector<TransportCase> EachTransport(RegistryFactory make_registry) {
-  return EachTransportInPieces(make_registry, 0);
+std::vector<TransportCase> EachTransport(RegistryFactory make_registry,
+                                         const std::vector<std::string>& with_handshake) {
+  return EachTransportInPieces(make_registry, 0, with_handshake);
 }
 
 std::string CaseName(const ::testing::TestParamInfo<TransportCase>& info) {
@@ -34,18 +38,19 @@ std::ostream& operator<<(std::ostream& out, const TransportCase& transport_case)
   return out << transport_case.scheme;
 }
 
-struct TransportSuite::Accepting::State {
+struct TransportSuite::Pending::State {
   absl::Mutex mutex;
   bool done ABSL_GUARDED_BY(mutex) = false;
   Accepted result ABSL_GUARDED_BY(mutex) = absl::UnknownError("not yet");
   kj::Promise<void> promise = nullptr;  // the loop's
 };
 
-TransportSuite::Accepting::Accepting(EventLoop& loop, Listener& listener)
+TransportSuite::Pending::Pending(EventLoop& loop,
+                                 const std::function<kj::Promise<Accepted>()>& begin)
     : loop_(loop), state_(std::make_shared<State>()) {
-  loop_.RunAndWait([this, &listener] {
+  loop_.RunAndWait([this, &begin] {
     const std::shared_ptr<State> state = state_;
-    state_->promise = listener.Accept()
+    state_->promise = begin()
                           .then([state](Accepted accepted) {
                             absl::MutexLock lock(&state->mutex);
                             state->result = std::move(accepted);
@@ -55,18 +60,18 @@ TransportSuite::Accepting::Accepting(EventLoop& loop, Listener& listener)
   });
 }
 
-TransportSuite::Accepting::~Accepting() { Drop(); }
+TransportSuite::Pending::~Pending() { Drop(); }
 
-TransportSuite::Accepted TransportSuite::Accepting::Get() {
+TransportSuite::Accepted TransportSuite::Pending::Get() {
   absl::MutexLock lock(&state_->mutex);
   if (!state_->mutex.AwaitWithTimeout(absl::Condition(&state_->done),
                                       absl::FromChrono(kPatience))) {
-    return absl::DeadlineExceededError("Accept does not come to an end");
+    return absl::DeadlineExceededError("Connect or Accept does not come to an end");
   }
   return std::move(state_->result);
 }
 
-void TransportSuite::Accepting::Drop() {
+void TransportSuite::Pending::Drop() {
   loop_.RunAndWait([this] {
     state_->promise = nullptr;
     absl::MutexLock lock(&state_->mutex);
@@ -105,25 +110,16 @@ void TransportSuite::Destroy(std::unique_ptr<Listener> listener) {
 TransportSuite::Accepted TransportSuite::Connect(const std::string& uri) {
   absl::StatusOr<TransportRegistry::Target> target = registry_.Resolve(uri);
   if (!target.ok()) return target.status();
-  Accepted result = absl::UnknownError("");
-  absl::Notification done;
-  kj::Promise<void> promise = nullptr;
-  client_loop_.RunAndWait([this, &target, &result, &done, &promise] {
-    promise = transport_->Connect(client_loop_, target->address)
-                  .then([&result, &done](Accepted connected) {
-                    result = std::move(connected);
-                    done.Notify();
-                  })
-                  .eagerlyEvaluate(nullptr);
-  });
-  const bool in_time = done.WaitForNotificationWithTimeout(absl::FromChrono(kPatience));
-  client_loop_.RunAndWait([&promise] { promise = nullptr; });
-  if (!in_time) return absl::DeadlineExceededError("Connect does not come to an end");
-  return result;
+  return BeginConnect(target->address)->Get();
 }
 
-std::unique_ptr<TransportSuite::Accepting> TransportSuite::Accept(Listener& listener) {
-  return std::make_unique<Accepting>(server_loop_, listener);
+std::unique_ptr<TransportSuite::Pending> TransportSuite::BeginConnect(const std::string& address) {
+  return std::make_unique<Pending>(
+      client_loop_, [this, &address] { return transport_->Connect(client_loop_, address); });
+}
+
+std::unique_ptr<TransportSuite::Pending> TransportSuite::Accept(Listener& listener) {
+  return std::make_unique<Pending>(server_loop_, [&listener] { return listener.Accept(); });
 }
 
 TransportSuite::Ends TransportSuite::ConnectEnds() {
@@ -135,7 +131,7 @@ TransportSuite::Ends TransportSuite::ConnectEnds() {
     }
     listener_ = std::move(*listener);
   }
-  std::unique_ptr<Accepting> accepting = Accept(*listener_);
+  std::unique_ptr<Pending> accepting = Accept(*listener_);
   Accepted client = Connect(listener_->address());
   Accepted server = accepting->Get();
   if (!client.ok() || !server.ok()) {

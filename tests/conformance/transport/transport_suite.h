@@ -12,6 +12,7 @@
 #define ANYWIRE_TESTS_CONFORMANCE_TRANSPORT_TRANSPORT_SUITE_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -31,12 +32,18 @@ struct TransportCase {
   std::string scheme;
   RegistryFactory make_registry;
   size_t piece = 0;  // not 0: stream sockets and pipes move at most so many bytes a call
+  // Connect ends when the listening side's loop has answered.
+  bool has_handshake = false;
 };
 
 // One case for each transport that the factory's registry has, so that none can be left out.
-std::vector<TransportCase> EachTransport(RegistryFactory make_registry);
+// `with_handshake`: the schemes of which TransportCase::has_handshake is true.
+std::vector<TransportCase> EachTransport(RegistryFactory make_registry,
+                                         const std::vector<std::string>& with_handshake = {});
 // The same with byte streams in pieces. Transports that use none run as usual.
-std::vector<TransportCase> EachTransportInPieces(RegistryFactory make_registry, size_t piece);
+std::vector<TransportCase> EachTransportInPieces(
+    RegistryFactory make_registry, size_t piece,
+    const std::vector<std::string>& with_handshake = {});
 std::string CaseName(const ::testing::TestParamInfo<TransportCase>& info);
 std::ostream& operator<<(std::ostream& out, const TransportCase& transport_case);
 
@@ -59,9 +66,11 @@ class TransportSuite : public ::testing::TestWithParam<TransportCase> {
                                                    const Transport::ListenOptions& options = {});
   using Accepted = absl::StatusOr<std::unique_ptr<Connection>>;
   Accepted Connect(const std::string& uri);
-  // Begins to accept. The future holds the result; with Drop the promise is dropped instead.
-  class Accepting;
-  std::unique_ptr<Accepting> Accept(Listener& listener);
+  // Begin to connect and to accept. The future holds the result; with Drop the promise is dropped
+  // instead.
+  class Pending;
+  std::unique_ptr<Pending> BeginConnect(const std::string& address);
+  std::unique_ptr<Pending> Accept(Listener& listener);
   void Close(Listener& listener);
   void Destroy(std::unique_ptr<Listener> listener);
 
@@ -92,10 +101,11 @@ class TransportSuite : public ::testing::TestWithParam<TransportCase> {
 // is no different in pieces.
 class PressureSuite : public TransportSuite {};
 
-class TransportSuite::Accepting {
+class TransportSuite::Pending {
  public:
-  Accepting(EventLoop& loop, Listener& listener);
-  ~Accepting();
+  // `begin` makes the promise on the loop's thread.
+  Pending(EventLoop& loop, const std::function<kj::Promise<Accepted>()>& begin);
+  ~Pending();
   // The result, waited for.
   Accepted Get();
   // Drops the promise; a result that was there is lost.
