@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "transports/inproc/inproc_transport.h"
+#include "transports/shm/shm_transport.h"
 #include "transports/tcp/tcp_transport.h"
 #include "transports/unix/unix_transport.h"
 
@@ -13,6 +14,7 @@ void RegisterBuiltinTransports(TransportRegistry& registry) {
   registry.Register(std::make_unique<InprocTransport>()).IgnoreError();
   registry.Register(std::make_unique<UnixTransport>(UnixNamespace::kPath)).IgnoreError();
   registry.Register(std::make_unique<UnixTransport>(UnixNamespace::kAbstract)).IgnoreError();
+  registry.Register(std::make_unique<ShmTransport>()).IgnoreError();
   registry.Register(std::make_unique<TcpTransport>()).IgnoreError();
 }
 

@@ -1,0 +1,36 @@
+// What can be set of shared memory.
+#ifndef ANYWIRE_TRANSPORTS_SHM_SHM_OPTIONS_H_
+#define ANYWIRE_TRANSPORTS_SHM_SHM_OPTIONS_H_
+
+#include <sys/stat.h>
+
+#include <chrono>
+#include <cstddef>
+
+namespace anywire {
+
+// Which frames are parsed where they lie in the ring, and so while the peer could still change
+// them. All others are copied out first, and are one thing however often they are looked at.
+enum class InPlace {
+  kNever,
+  kSameUser,  // large ones of peers with our own user id, who could as well use a debugger on us
+  kAlways,    // large ones of every peer: they are trusted
+};
+// The largest frame that is always copied; copying it costs less than what in-place parsing saves.
+inline constexpr size_t kCopiedFrameSize = 4096;
+
+struct ShmOptions {
+  // Bytes of each of the two rings; the listening side's counts. See CheckRingSize. Only what has
+  // been used is in memory.
+  size_t ring_size = 1 << 20;
+  InPlace in_place = InPlace::kSameUser;
+  // Permissions of the meeting socket's file; connecting needs the permission to write.
+  mode_t mode = 0600;
+  int backlog = 1024;  // connections that wait for the listening side
+  // How long the peer may take for its part of the handshake.
+  std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(5);
+};
+
+}  // namespace anywire
+
+#endif  // ANYWIRE_TRANSPORTS_SHM_SHM_OPTIONS_H_

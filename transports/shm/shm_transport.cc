@@ -1,0 +1,146 @@
+#include "transports/shm/shm_transport.h"
+
+#include <sys/epoll.h>
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "transports/shm/shm_connection.h"
+#include "transports/shm/shm_handshake.h"
+#include "transports/shm/shm_region.h"
+#include "transports/unix/unix_socket.h"
+
+namespace anywire {
+namespace {
+
+// Peers that wait for their offer get it although nobody has asked for them yet.
+constexpr size_t kReadyAhead = 16;
+
+std::string Uri(absl::string_view path) { return absl::StrCat("shm://", path); }
+
+// The listening side's part of the handshake, once the preface has come.
+absl::StatusOr<StreamListener::Make> Offer(UniqueFd socket, ConnectionInfo info,
+                                           const ShmOptions& options) {
+  absl::StatusOr<ShmRegion::New> made = ShmRegion::Create(options.ring_size);
+  if (!made.ok()) return made.status();
+  absl::Status status = SendShmOffer(socket.get(), made->fd.get(), options.ring_size);
+  if (!status.ok()) return status;
+  return StreamListener::Make([socket = std::move(socket), region = std::move(made->region),
+                               info = std::move(info), options](EventLoop& loop) mutable {
+    return std::make_unique<ShmConnection>(loop, std::move(socket), std::move(region),
+                                           ShmRegion::kToConnector, std::move(info), options);
+  });
+}
+
+}  // namespace
+
+// The connecting side's part of the handshake: waits for the offer. Lives as long as the promise.
+class ShmTransport::Joining final : private EventLoop::Watch, private EventLoop::Alarm {
+ public:
+  Joining(kj::PromiseFulfiller<Connected>& fulfiller, EventLoop& loop, UniqueFd socket,
+          std::string uri, const ShmOptions& options)
+      : Alarm(loop),
+        fulfiller_(fulfiller),
+        loop_(loop),
+        socket_(std::move(socket)),
+        uri_(std::move(uri)),
+        options_(options) {
+    absl::Status status = SendShmPreface(socket_.get());
+    if (status.ok()) status = loop_.AddWatch(socket_.get(), EPOLLIN, *this);
+    watched_ = status.ok();
+    if (!status.ok()) {
+      Finish(std::move(status));
+      return;
+    }
+    Set(std::chrono::steady_clock::now() + options_.handshake_timeout);
+  }
+  ~Joining() noexcept override { Unwatch(); }
+
+ private:
+  void OnReady(uint32_t) override {
+    const absl::StatusOr<bool> complete = offer_.Read(socket_.get());
+    if (!complete.ok()) return Finish(complete.status());
+    if (*complete) Finish(Join());
+  }
+  void OnAlarm(Instant) override {
+    Finish(absl::UnavailableError("the peer does not answer in the handshake"));
+  }
+
+  Connected Join() {
+    absl::StatusOr<std::unique_ptr<ShmRegion>> region = offer_.Open();
+    if (!region.ok()) return region.status();
+    Unwatch();
+    ConnectionInfo info = DescribeUnixSocket(socket_.get(), "", uri_);
+    return std::make_unique<ShmConnection>(loop_, std::move(socket_), std::move(*region),
+                                           ShmRegion::kToListener, std::move(info), options_);
+  }
+  void Finish(Connected connected) {
+    Unwatch();
+    Set(Instant::max());
+    if (!connected.ok()) {
+      connected = absl::Status(connected.status().code(),
+                               absl::StrCat(uri_, ": ", connected.status().message()));
+    }
+    fulfiller_.fulfill(std::move(connected));
+  }
+  void Unwatch() {
+    if (std::exchange(watched_, false)) loop_.RemoveWatch(socket_.get(), *this);
+  }
+
+  kj::PromiseFulfiller<Connected>& fulfiller_;
+  EventLoop& loop_;
+  UniqueFd socket_;
+  const std::string uri_;
+  const ShmOptions options_;
+  ShmOfferReader offer_;
+  bool watched_ = false;
+};
+
+absl::Status ShmTransport::CheckAddress(absl::string_view address) const {
+  absl::Status status = CheckUnixAddress(UnixNamespace::kPath, address);
+  if (status.ok()) return status;
+  // It names the scheme.
+  return absl::Status(status.code(),
+                      absl::StrReplaceAll(status.message(), {{"unix://", "shm://"}}));
+}
+
+kj::Promise<ShmTransport::Connected> ShmTransport::Connect(EventLoop& loop,
+                                                           absl::string_view address) {
+  absl::Status status = CheckAddress(address);
+  if (!status.ok()) return Connected(std::move(status));
+  std::string uri = Uri(address);
+  return ConnectUnixSocket(loop, UnixNamespace::kPath, std::string(address), uri)
+      .then([this, &loop,
+             uri = std::move(uri)](absl::StatusOr<UniqueFd> fd) mutable -> kj::Promise<Connected> {
+        if (!fd.ok()) return Connected(fd.status());
+        return kj::newAdaptedPromise<Connected, Joining>(loop, std::move(*fd), std::move(uri),
+                                                         options_);
+      });
+}
+
+absl::StatusOr<std::unique_ptr<Listener>> ShmTransport::Listen(EventLoop& loop,
+                                                               absl::string_view address,
+                                                               const ListenOptions& options) {
+  absl::Status status = CheckAddress(address);
+  if (status.ok()) status = CheckRingSize(options_.ring_size);
+  if (!status.ok()) return status;
+  StreamListener::Config config;
+  config.options.preface_timeout = options_.handshake_timeout;
+  config.listen = options;
+  config.protocol = StreamProtocol::kShm;
+  config.ready_ahead = kReadyAhead;
+  config.ready = [this](UniqueFd socket, ConnectionInfo info) {
+    return Offer(std::move(socket), std::move(info), options_);
+  };
+  return ListenAtUnixSocket(loop, UnixNamespace::kPath, address, Uri(address),
+                            options.socket_mode.value_or(options_.mode), options_.backlog,
+                            std::move(config));
+}
+
+std::string ShmTransport::FreshAddress(absl::string_view scratch_dir) {
+  return FreshUnixAddress(UnixNamespace::kPath, scratch_dir);
+}
+
+}  // namespace anywire
