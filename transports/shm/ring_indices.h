@@ -48,7 +48,7 @@ struct NativeAtomics {
 // How a side sleeps, and so how it is woken.
 enum class Sleep : uint32_t {
   kAwake = 0,
-  kThread = 1,  // a thread, by futex on `tail`
+  kThread = 1,  // a thread, by futex on `rung`
   kLoop = 2,    // an event loop, by the socket
 };
 
@@ -58,6 +58,7 @@ struct RingWords {
   // The producer's.
   alignas(128) typename Atomics::template Word<uint64_t> tail;  // end of what has been published
   typename Atomics::template Word<uint32_t> room_wanted;        // odd: it waits for room
+  typename Atomics::template Word<uint32_t> rung;               // the `sleep` of a thread it rang
   // The consumer's.
   alignas(128) typename Atomics::template Word<uint64_t> head;   // end of what has been given back
   alignas(128) typename Atomics::template Word<uint32_t> sleep;  // Sleep in the two lowest bits
@@ -115,6 +116,7 @@ class RingProducer {
     const uint32_t sleep = words_.sleep.LoadSeqCst();
     if (sleep == rung_ || (sleep & 3) == 0) return Sleep::kAwake;
     rung_ = sleep;
+    if (static_cast<Sleep>(sleep & 3) == Sleep::kThread) words_.rung.StoreSeqCst(sleep);
     return static_cast<Sleep>(sleep & 3);
   }
 
@@ -180,6 +182,10 @@ class RingConsumer {
     words_.sleep.StoreRelaxed(word_);
   }
   bool announced() const { return (word_ & 3) != 0; }
+  // A thread that has announced its sleep looks at `rung`: unless it has been rung for, it sleeps
+  // while that stays the same.
+  uint32_t Rung() const { return words_.rung.LoadSeqCst(); }
+  bool IsRungFor(uint32_t rung) const { return rung == word_; }
 
  private:
   RingWords<Atomics>& words_;

@@ -114,7 +114,7 @@ absl::Status ShmConnection::Transmit() {
     case Sleep::kAwake:
       break;
     case Sleep::kThread:
-      FutexWake(output_.tail_word());
+      FutexWake(output_.rung_word());
       break;
     case Sleep::kLoop:
       RingSocket();
@@ -167,24 +167,24 @@ absl::StatusOr<absl::Span<const ReceivedFrame>> ShmConnection::ReceiveLast() {
 
 // Returns whether to look again; otherwise the time is over.
 bool ShmConnection::SleepUntil(Instant wait_until) {
-  std::chrono::nanoseconds left = wait_until - steady_clock::now();
-  if (left.count() <= 0) return false;
   RingConsumer<NativeAtomics>& consumer = input_.consumer();
-  {
-    MutexLock lock(&sleep_mutex_);
-    if (!consumer.Announce(Sleep::kThread)) return true;
-  }
-  const uint32_t seen = static_cast<uint32_t>(consumer.position());
-  // Who ends the connection wakes us after it has stored state_.
-  while (state_.load() == State::kOpen && left.count() > 0) {
-    FutexWait(input_.tail_word(), seen, std::min<std::chrono::nanoseconds>(left, kLongestSleep));
-    if (consumer.HasNews()) break;
-    LookForPeer();
-    left = wait_until - steady_clock::now();
+  for (;;) {
+    const std::chrono::nanoseconds left = wait_until - steady_clock::now();
+    if (left.count() <= 0) break;
+    {
+      MutexLock lock(&sleep_mutex_);
+      if (!consumer.Announce(Sleep::kThread)) return true;
+    }
+    // Who ends the connection wakes us after it has stored state_.
+    if (state_.load() != State::kOpen) break;
+    if (const uint32_t rung = consumer.Rung(); !consumer.IsRungFor(rung)) {
+      FutexWait(input_.rung_word(), rung, std::min<std::chrono::nanoseconds>(left, kLongestSleep));
+    }
+    if (!consumer.HasNews()) LookForPeer();
   }
   MutexLock lock(&sleep_mutex_);
   consumer.Retract();
-  return true;
+  return state_.load() != State::kOpen;
 }
 
 void ShmConnection::LookForPeer() {
@@ -269,7 +269,7 @@ void ShmConnection::End(State state) {
     if (!state_.compare_exchange_weak(present, state)) continue;
     // The peer and our loop hear of it by the socket.
     shutdown(socket_.get(), SHUT_RDWR);
-    FutexWake(input_.tail_word());
+    FutexWake(input_.rung_word());
     return;
   }
 }

@@ -26,7 +26,7 @@ class ShmInput {
         max_frame_size_(ShmMaxFrameSize(region.ring_size())),
         in_place_(in_place),
         consumer_(region.words(direction), region.ring_size()),
-        tail_word_(region.words(direction).tail.address()) {}
+        rung_word_(region.words(direction).rung.address()) {}
 
   // ---- reading: one thread at a time
 
@@ -50,7 +50,7 @@ class ShmInput {
   // ---- sleeping: see RingConsumer
   RingConsumer<NativeAtomics>& consumer() { return consumer_; }
   const RingConsumer<NativeAtomics>& consumer() const { return consumer_; }
-  const void* tail_word() const { return tail_word_; }
+  const void* rung_word() const { return rung_word_; }
 
  private:
   absl::Span<const ReceivedFrame> TakeFrom(uint64_t available);
@@ -64,7 +64,7 @@ class ShmInput {
   const size_t max_frame_size_;
   const bool in_place_;
   RingConsumer<NativeAtomics> consumer_;
-  const void* const tail_word_;
+  const void* const rung_word_;
   IoBlockPtr block_;  // the views, and the copies
   bool closed_ = false;
   uint64_t end_ = 0;  // when closed_

@@ -22,7 +22,7 @@ class ShmOutput {
       : ring_(region.ring(direction)),
         mask_(region.ring_size() - 1),
         producer_(region.words(direction), region.ring_size()),
-        tail_word_(region.words(direction).tail.address()) {}
+        rung_word_(region.words(direction).rung.address()) {}
 
   // ---- filling: one at a time
   // The frame's bytes in the ring; null when there is no room.
@@ -55,7 +55,7 @@ class ShmOutput {
     return producer_.Publish(shown_);
   }
   // What a thread of the peer sleeps on.
-  const void* tail_word() const { return tail_word_; }
+  const void* rung_word() const { return rung_word_; }
 
  private:
   absl::Span<uint8_t> Place(uint64_t stream, size_t size, uint64_t need) {
@@ -69,7 +69,7 @@ class ShmOutput {
   uint8_t* const ring_;
   const uint64_t mask_;
   RingProducer<NativeAtomics> producer_;
-  const void* const tail_word_;
+  const void* const rung_word_;
   uint64_t rewind_at_ = 0;
   uint64_t published_ = 0;
   uint64_t shown_ = 0;

@@ -1,0 +1,61 @@
+// A server and a client of echo.proto with a runtime of their own, over shared memory alone.
+#ifndef ANYWIRE_TESTS_SHM_ECHO_H_
+#define ANYWIRE_TESTS_SHM_ECHO_H_
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "anywire/channel.h"
+#include "anywire/registry.h"
+#include "anywire/runtime.h"
+#include "anywire/server.h"
+#include "tests/shm/echo.anywire.h"
+#include "transports/shm/shm_transport.h"
+
+namespace anywire::test {
+
+inline std::unique_ptr<Runtime> ShmRuntime(const ShmOptions& options) {
+  TransportRegistry registry;
+  registry.Register(std::make_unique<ShmTransport>(options)).IgnoreError();
+  return std::make_unique<Runtime>(std::move(registry));
+}
+
+class EchoService final : public shm::Echo::Service {
+  Task<absl::Status> Echo(ServerContext&, const shm::Message& request,
+                          shm::Message* reply) override {
+    *reply = request;
+    co_return absl::OkStatus();
+  }
+};
+
+class EchoServer {
+ public:
+  EchoServer(const std::string& path, const ShmOptions& options)
+      : runtime_(ShmRuntime(options)), server_(std::make_unique<Server>(*runtime_)) {
+    server_->Listen(absl::StrCat("shm://", path));
+    server_->AddService(&service_);
+    const absl::Status status = server_->Start();
+    if (!status.ok()) {
+      std::fprintf(stderr, "%s\n", status.ToString().c_str());
+      std::abort();
+    }
+  }
+  ~EchoServer() {
+    server_->Shutdown(absl::ZeroDuration());
+    server_->Wait();
+  }
+  EchoServer(const EchoServer&) = delete;
+  EchoServer& operator=(const EchoServer&) = delete;
+
+ private:
+  EchoService service_;
+  const std::unique_ptr<Runtime> runtime_;
+  const std::unique_ptr<Server> server_;
+};
+
+}  // namespace anywire::test
+
+#endif  // ANYWIRE_TESTS_SHM_ECHO_H_
