@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <random>
 #include <string>
 #include <thread>
@@ -79,6 +80,15 @@ int RunChild(const std::string& role, const std::string& path) {
   for (;;) pause();
 }
 
+size_t OpenDescriptors() {
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    static_cast<void>(entry);
+    ++count;
+  }
+  return count;
+}
+
 class KillTest : public ::testing::Test {
  protected:
   std::unique_ptr<ChildProcess> Start(const char* role) {
@@ -139,20 +149,20 @@ TEST_F(KillTest, ClientsDie) {
   shm::Message request;
   request.set_payload("still here");
   ASSERT_TRUE(stub.Echo(request).ok());
-  const Census idle;
+  const size_t idle = OpenDescriptors();
   for (; kills_ < Kills(); ++kills_) {
-    const std::unique_ptr<ChildProcess> client = Start("client");
+    std::unique_ptr<ChildProcess> client = Start("client");
     SomeTime();
     client->Signal(SIGKILL);
-    client->Wait();
     const auto killed = steady_clock::now();
+    client.reset();
     const absl::StatusOr<shm::Message> reply = stub.Echo(request, {.timeout = absl::Seconds(30)});
     ASSERT_TRUE(reply.ok()) << reply.status();
     // Its connection is gone from the server when its socket is closed.
-    while (!idle.BackToBaseline(absl::ZeroDuration()).ok() &&
-           steady_clock::now() < killed + std::chrono::seconds(30)) {
+    while (OpenDescriptors() > idle && steady_clock::now() < killed + std::chrono::seconds(30)) {
       std::this_thread::yield();
     }
+    ASSERT_LE(OpenDescriptors(), idle);
     Noted(steady_clock::now() - killed);
   }
 }
