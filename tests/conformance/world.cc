@@ -90,6 +90,7 @@ World::~World() {
 std::string World::ConfigText(const Setting& setting) const {
   ConfigFields runtime = options_.runtime;
   runtime.insert({"io_threads", "2"});
+  if (setting.handicap.tiny_limits) runtime.insert({"max_spin", "\"0s\""});  // always sleeps
   ConfigFields service = options_.service;
   service["name"] = absl::StrCat("\"", kServerName, "\"");
   service["listen"] = absl::StrCat("\"", address_, "\"");

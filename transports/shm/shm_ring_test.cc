@@ -1,0 +1,291 @@
+// Frames through a ring, without a connection: bytes, limits, memory, and a producer that dies at
+// each store.
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_split.h"
+#include "gtest/gtest.h"
+#include "tests/support/seed.h"
+#include "tests/support/watchdog.h"
+#include "transports/shm/shm_input.h"
+#include "transports/shm/shm_options.h"
+#include "transports/shm/shm_output.h"
+#include "transports/stream/preface.h"
+
+namespace anywire {
+namespace {
+
+using Bytes = std::vector<uint8_t>;
+constexpr size_t kRing = 64 << 10;
+
+// Both ends of one direction.
+struct Ring {
+  explicit Ring(size_t ring_size = kRing, bool in_place = false)
+      : made(ShmRegion::Create(ring_size).value()),
+        output(*made.region, ShmRegion::kToConnector),
+        input(*made.region, ShmRegion::kToConnector, in_place) {}
+
+  const uint8_t* bytes() const { return made.region->ring(ShmRegion::kToConnector); }
+  bool Send(uint64_t stream, const std::string& body) {
+    const absl::Span<uint8_t> frame = output.NewFrame(stream, body.size());
+    if (frame.data() == nullptr) return false;
+    std::memcpy(frame.data(), body.data(), body.size());
+    output.Publish();
+    output.Transmit();
+    return true;
+  }
+  std::vector<std::pair<uint64_t, std::string>> Receive() {
+    std::vector<std::pair<uint64_t, std::string>> frames;
+    for (const ReceivedFrame& frame : input.Take()) {
+      frames.push_back({frame.stream, std::string(frame.bytes.begin(), frame.bytes.end())});
+    }
+    input.Release();
+    return frames;
+  }
+
+  ShmRegion::New made;
+  ShmOutput output;
+  ShmInput input;
+};
+using Frames = std::vector<std::pair<uint64_t, std::string>>;
+
+// The fenced example of PROTOCOL.md with this number: hexadecimal, "*" for any byte; what stands
+// behind three spaces is a comment.
+Bytes Documented(size_t number, size_t line_number) {
+  std::ifstream file("transports/shm/PROTOCOL.md");
+  std::stringstream text;
+  text << file.rdbuf();
+  const std::vector<std::string> parts = absl::StrSplit(text.str(), "<!-- a test compares");
+  const std::vector<std::string> fenced = absl::StrSplit(parts.at(number), "```");
+  const std::vector<std::string> lines = absl::StrSplit(fenced.at(1), '\n', absl::SkipEmpty());
+  const absl::string_view line = lines.at(line_number);
+  Bytes bytes;
+  for (const absl::string_view token :
+       absl::StrSplit(line.substr(0, line.find("   ")), ' ', absl::SkipEmpty())) {
+    if (token != "*") {
+      bytes.push_back(static_cast<uint8_t>(std::stoul(std::string(token), nullptr, 16)));
+    }
+  }
+  return bytes;
+}
+
+TEST(ShmProtocolTest, DocumentedFrameIsWhatTheCodeWrites) {
+  Ring ring;
+  ASSERT_TRUE(ring.Send(300, "hi"));
+  Bytes expected = Documented(2, 0);
+  const Bytes body = Documented(2, 1);
+  expected.insert(expected.end(), body.begin(), body.end());
+  EXPECT_EQ(expected, Bytes(ring.bytes(), ring.bytes() + expected.size()));
+}
+
+TEST(ShmProtocolTest, DocumentedPrefaceIsOurs) {
+  EXPECT_EQ(Documented(1, 0), Bytes(kShmPreface, kShmPreface + kPrefaceSize));
+}
+
+TEST(ShmProtocolTest, WordsAreWhereTheyAreSaidToBe) {
+  Ring ring;
+  const auto* const base =
+      reinterpret_cast<const uint8_t*>(&ring.made.region->words(ShmRegion::kToListener));
+  const ShmRegion::Words& words = ring.made.region->words(ShmRegion::kToConnector);
+  EXPECT_EQ(base + 512, words.tail.address());
+  EXPECT_EQ(base + 512 + 8, words.room_wanted.address());
+  EXPECT_EQ(base + 512 + 12, words.rung.address());
+  EXPECT_EQ(base + 512 + 128, words.head.address());
+  EXPECT_EQ(base + 512 + 256, words.sleep.address());
+}
+
+// Any sizes, in any order, in rings in which each is cut by the end sooner or later.
+TEST(ShmRingTest, EverythingArrives) {
+  for (const bool in_place : {false, true}) {
+    for (const size_t ring_size : {size_t{4096}, kRing, size_t{1} << 20}) {
+      Ring ring(ring_size, in_place);
+      const size_t max = ShmMaxFrameSize(ring_size);
+      std::mt19937_64 random(test::TestSeed(3));
+      Frames sent, received;
+      for (int i = 0; i < 5000; ++i) {
+        const size_t size = 1 + random() % (random() % 8 == 0 ? max : max / 50);
+        const std::string body(size, static_cast<char>(random()));
+        while (!ring.Send(random.max() - i, body)) {
+          const Frames some = ring.Receive();
+          ASSERT_FALSE(some.empty());
+          received.insert(received.end(), some.begin(), some.end());
+        }
+        sent.push_back({random.max() - i, body});
+        if (random() % 4 == 0) {
+          const Frames some = ring.Receive();
+          received.insert(received.end(), some.begin(), some.end());
+        }
+      }
+      for (Frames some; !(some = ring.Receive()).empty();) {
+        received.insert(received.end(), some.begin(), some.end());
+      }
+      EXPECT_EQ(sent, received);
+      EXPECT_EQ(nullptr, ring.input.error());
+    }
+  }
+}
+
+// On a connection with little to do, most of the ring is never touched.
+TEST(ShmRingTest, LittleTrafficUsesLittleMemory) {
+  Ring ring(1 << 20);
+  for (int i = 0; i < 20'000; ++i) {
+    ASSERT_TRUE(ring.Send(1, std::string(100 + i % 50, 'x')));
+    ASSERT_EQ(1u, ring.Receive().size());
+  }
+  struct stat file;
+  ASSERT_EQ(0, fstat(ring.made.fd.get(), &file));
+  EXPECT_LE(file.st_blocks * 512, 20 << 10);  // the words, and 8 KiB and a little of the ring
+}
+
+TEST(ShmRingTest, FullRingRefusesAndTakesAgain) {
+  Ring ring;
+  size_t sent = 0;
+  const std::string body(1000, 'x');
+  while (ring.Send(1, body)) ++sent;
+  EXPECT_EQ(kRing / ShmFrameSize(body.size()), sent);
+  EXPECT_EQ(nullptr, ring.output.NewFrameOrRing(1, body.size()).data());
+  size_t received = 0;
+  bool rung = false;
+  while (received < sent) {
+    received += ring.input.Take().size();
+    rung |= ring.input.Release();
+  }
+  EXPECT_EQ(sent, received);
+  EXPECT_TRUE(rung);
+  EXPECT_TRUE(ring.Send(1, std::string(ShmMaxFrameSize(kRing), 'y')));
+}
+
+// ---- death at every store
+
+// A producer's and consumer's life, in a process that shares nothing with us but the region.
+void Live(const ShmRegion& region) {
+  ShmOutput output(region, ShmRegion::kToConnector);
+  ShmInput input(region, ShmRegion::kToListener, false);
+  for (uint64_t i = 1; i <= 3; ++i) {
+    for (uint64_t j = 0; j < i; ++j) {
+      const absl::Span<uint8_t> frame = output.NewFrame(i, 8 * i);
+      std::memset(frame.data(), static_cast<int>(i), frame.size());
+    }
+    output.Publish();
+    output.Transmit();
+    input.Take();
+    input.Release();
+    if (input.consumer().Announce(Sleep::kLoop)) input.consumer().Retract();
+  }
+  while (output.NewFrame(4, 1000).data() != nullptr) {
+  }
+  if (output.NewFrameOrRing(4, 1000).data() == nullptr) {
+    output.Publish();
+    output.Transmit();
+  }
+}
+
+class DeathTest : public ::testing::Test {
+ protected:
+  // A child that has stopped before its life.
+  pid_t Born(const ShmRegion& region) {
+    const pid_t child = fork();
+    if (child == 0) {
+      ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+      raise(SIGSTOP);
+      Live(region);
+      _exit(0);
+    }
+    int status;
+    EXPECT_EQ(child, waitpid(child, &status, 0));
+    EXPECT_TRUE(WIFSTOPPED(status));
+    return child;
+  }
+  // Lets it take one instruction; false: it has come to its end.
+  static bool Step(pid_t child) {
+    int status;
+    EXPECT_EQ(0, ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr));
+    EXPECT_EQ(child, waitpid(child, &status, 0));
+    return WIFSTOPPED(status);
+  }
+  static std::string Shared(const ShmRegion& region) {
+    return std::string(reinterpret_cast<const char*>(&region.words(ShmRegion::kToListener)), 1024) +
+           std::string(reinterpret_cast<const char*>(region.ring(ShmRegion::kToConnector)), 4096);
+  }
+};
+
+TEST_F(DeathTest, AtEveryStoreLeavesWhatCanBeRead) {
+  if (test::BuildSlowness() > 1) GTEST_SKIP() << "a sanitizer's instructions are too many";
+  // At which instructions of its life the child changes what is shared.
+  std::vector<int> stores;
+  constexpr size_t kSmall = 16 << 10;
+  const auto prepare = [](const ShmRegion& region, ShmOutput& output) {
+    const absl::Span<uint8_t> frame = output.NewFrame(1, 3000);
+    std::memset(frame.data(), 7, frame.size());
+    output.Publish();
+    output.Transmit();
+    static_cast<void>(region);
+  };
+  {
+    const ShmRegion::New made = ShmRegion::Create(kSmall).value();
+    ShmOutput output(*made.region, ShmRegion::kToListener);
+    prepare(*made.region, output);
+    const pid_t child = Born(*made.region);
+    std::string before = Shared(*made.region);
+    for (int i = 1; Step(child); ++i) {
+      std::string now = Shared(*made.region);
+      if (now == before) continue;
+      stores.push_back(i);
+      before = std::move(now);
+    }
+  }
+  ASSERT_GT(stores.size(), 30u);
+  size_t most = 0;
+  for (const int store : stores) {
+    const ShmRegion::New made = ShmRegion::Create(kSmall).value();
+    ShmOutput output(*made.region, ShmRegion::kToListener);
+    ShmInput input(*made.region, ShmRegion::kToConnector, false);
+    prepare(*made.region, output);
+    const pid_t child = Born(*made.region);
+    for (int i = 0; i < store; ++i) ASSERT_TRUE(Step(child));
+    ASSERT_EQ(0, kill(child, SIGKILL));
+    int status;
+    ASSERT_EQ(child, waitpid(child, &status, 0));
+
+    // Whole frames, in order, and all of what was published at once.
+    size_t frames = 0;
+    for (;;) {
+      const absl::Span<const ReceivedFrame> taken = input.Take();
+      if (taken.empty()) break;
+      for (const ReceivedFrame& frame : taken) {
+        ++frames;
+        const uint64_t expected = frames == 1 ? 1 : frames <= 3 ? 2 : frames <= 6 ? 3 : 4;
+        ASSERT_EQ(expected, frame.stream) << "store " << store;
+        ASSERT_EQ(expected < 4 ? 8 * expected : 1000, frame.bytes.size());
+        if (expected < 4) {
+          ASSERT_EQ(Bytes(8 * expected, static_cast<uint8_t>(expected)),
+                    Bytes(frame.bytes.begin(), frame.bytes.end()));
+        }
+      }
+      input.Release();
+    }
+    ASSERT_EQ(nullptr, input.error()) << "store " << store;
+    ASSERT_TRUE(frames == 0 || frames == 1 || frames == 3 || frames >= 6) << frames;
+    most = std::max(most, frames);
+    // What we send goes as far as the ring, and nowhere else.
+    while (output.NewFrame(9, 500).data() != nullptr) {
+    }
+    ASSERT_FALSE(output.broken());
+    output.Publish();
+    output.Transmit();
+  }
+  EXPECT_GT(most, 6u);
+}
+
+}  // namespace
+}  // namespace anywire

@@ -1,0 +1,39 @@
+// The suite of the seam with rings of one page, in which most frames meet the ring's end or a full
+// one; everything copied, and large frames in place.
+#include <unistd.h>
+
+#include "tests/conformance/transport/transport_suite.h"
+#include "transports/shm/shm_transport.h"
+
+namespace anywire::test {
+namespace {
+
+using ::testing::ValuesIn;
+
+TransportRegistry WithRings(size_t ring_size, InPlace in_place) {
+  ShmOptions options;
+  options.ring_size = ring_size;
+  options.in_place = in_place;
+  TransportRegistry registry;
+  registry.Register(std::make_unique<ShmTransport>(options)).IgnoreError();
+  return registry;
+}
+TransportRegistry Tiny() {
+  return WithRings(static_cast<size_t>(getpagesize()), InPlace::kNever);
+}
+// The smallest of which frames are large enough to be parsed in place.
+TransportRegistry InPlaceRings() { return WithRings(32 << 10, InPlace::kAlways); }
+
+const std::vector<std::string> kWithHandshake = {"shm"};
+
+INSTANTIATE_TEST_SUITE_P(Tiny, TransportSuite, ValuesIn(EachTransport(&Tiny, kWithHandshake)),
+                         CaseName);
+INSTANTIATE_TEST_SUITE_P(Tiny, PressureSuite, ValuesIn(EachTransport(&Tiny, kWithHandshake)),
+                         CaseName);
+INSTANTIATE_TEST_SUITE_P(InPlace, TransportSuite,
+                         ValuesIn(EachTransport(&InPlaceRings, kWithHandshake)), CaseName);
+INSTANTIATE_TEST_SUITE_P(InPlace, PressureSuite,
+                         ValuesIn(EachTransport(&InPlaceRings, kWithHandshake)), CaseName);
+
+}  // namespace
+}  // namespace anywire::test
