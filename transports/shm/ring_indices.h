@@ -52,9 +52,10 @@ enum class Sleep : uint32_t {
   kLoop = 2,    // an event loop, by the socket
 };
 
-// All zero at first. Two cache lines each, since processors fetch them in pairs.
+// All zero at first. Two cache lines for each that is written by itself, since processors fetch
+// them in pairs.
 template <typename Atomics>
-struct RingWords {
+struct alignas(512) RingWords {
   // The producer's.
   alignas(128) typename Atomics::template Word<uint64_t> tail;  // end of what has been published
   typename Atomics::template Word<uint32_t> room_wanted;        // odd: it waits for room

@@ -8,8 +8,8 @@
 namespace anywire {
 namespace {
 
-// Bytes of the ring that are taken at a time, so that the peer gets room while they are dealt with,
-// and no peer keeps a thread for long. A multiple of nothing: the last frame may go beyond it.
+// So many bytes of frames are taken at a time, and what is left of the last one: the peer gets room
+// while they are dealt with, and keeps no thread for long.
 constexpr uint64_t kBatch = 64 << 10;
 
 static_assert(kBatch <= IoBlock::kSize);
@@ -25,43 +25,75 @@ void ShmInput::Close() {
 
 absl::Span<const ReceivedFrame> ShmInput::TakeFrom(uint64_t available) {
   if (error_ != nullptr) return {};
-  block_ = BorrowIoBlock();
-  if (available == consumer_.kBroken) return Bad("the peer's index is out of range");
-  uint64_t copied = 0;
-  for (uint64_t taken = 0; taken < std::min(available, kBatch);) {
-    const uint64_t left = available - taken;
-    const uint64_t offset = consumer_.position() & mask_;
-    if (left < kShmFrameHeaderSize) return Bad("a frame's header is cut off");
-    const ShmFrameHeader header = ReadShmFrameHeader(ring_ + offset);
-    uint64_t size;
-    switch (header.kind) {
-      case ShmFrameHeader::kFrame: {
-        size = ShmFrameSize(header.size);
-        if (header.size == 0 || header.size > max_frame_size_ || size > left) {
-          return Bad("a frame's size is out of range");
-        }
-        const uint8_t* body = ring_ + offset + kShmFrameHeaderSize;
-        if (!in_place_ || header.size <= kCopiedFrameSize) {
-          if (copied + header.size > IoBlock::kSize) return block_->frames;
-          uint8_t* const copy = block_->bytes + copied;
-          std::memcpy(copy, body, header.size);
-          copied += size - kShmFrameHeaderSize;
-          body = copy;
-        }
-        block_->frames.push_back({header.stream, absl::MakeConstSpan(body, header.size)});
-        break;
-      }
-      case ShmFrameHeader::kRewind:
-        size = mask_ + 1 - offset;
-        if (size > left) return Bad("a frame's size is out of range");
-        break;
-      default:
-        return Bad("a frame of an unknown kind");
+  taken_ = true;
+  if (available <= kLittle) {
+    TakeLittle(available);
+  } else if (available != consumer_.kBroken) {
+    TakeMuch(available);
+  } else {
+    Bad("the peer's index is out of range");
+  }
+  return frames_;
+}
+
+uint64_t ShmInput::SizeOf(const ShmFrameHeader& header, uint64_t left) {
+  if (header.kind > ShmFrameHeader::kRewind) {
+    Bad("a frame of an unknown kind");
+    return 0;
+  }
+  uint64_t size;
+  if (header.kind == ShmFrameHeader::kFrame) {
+    size = header.size == 0 || header.size > max_frame_size_ ? 0 : ShmFrameSize(header.size);
+  } else {
+    size = mask_ + 1 - (consumer_.position() & mask_);
+  }
+  if (size == 0 || size > left) {
+    Bad("a frame's size is out of range");
+    return 0;
+  }
+  return size;
+}
+
+void ShmInput::TakeLittle(uint64_t available) {
+  std::memcpy(little_, ring_ + (consumer_.position() & mask_), available);
+  for (uint64_t taken = 0; taken < available;) {
+    if (available - taken < kShmFrameHeaderSize) return Bad("a frame's header is cut off");
+    const ShmFrameHeader header = ReadShmFrameHeader(little_ + taken);
+    const uint64_t size = SizeOf(header, available - taken);
+    if (size == 0) return;
+    if (header.kind == ShmFrameHeader::kFrame) {
+      frames_.push_back(
+          {header.stream, absl::MakeConstSpan(little_ + taken + kShmFrameHeaderSize, header.size)});
     }
     consumer_.Consume(size);
     taken += size;
   }
-  return block_->frames;
+}
+
+void ShmInput::TakeMuch(uint64_t available) {
+  uint64_t copied = 0, in_batch = 0;
+  for (uint64_t taken = 0; taken < available && in_batch < kBatch;) {
+    if (available - taken < kShmFrameHeaderSize) return Bad("a frame's header is cut off");
+    const uint8_t* const at = ring_ + (consumer_.position() & mask_);
+    const ShmFrameHeader header = ReadShmFrameHeader(at);
+    const uint64_t size = SizeOf(header, available - taken);
+    if (size == 0) return;
+    if (header.kind == ShmFrameHeader::kFrame) {
+      const uint8_t* body = at + kShmFrameHeaderSize;
+      if (!in_place_ || header.size <= kCopiedFrameSize) {
+        if (copied + header.size > IoBlock::kSize) return;
+        if (block_ == nullptr) block_ = BorrowIoBlock();
+        uint8_t* const copy = block_->bytes + copied;
+        std::memcpy(copy, body, header.size);
+        copied += size - kShmFrameHeaderSize;
+        body = copy;
+      }
+      frames_.push_back({header.stream, absl::MakeConstSpan(body, header.size)});
+      in_batch += size;
+    }
+    consumer_.Consume(size);
+    taken += size;
+  }
 }
 
 }  // namespace anywire

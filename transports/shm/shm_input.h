@@ -2,12 +2,14 @@
 //
 // The peer may change any byte of the ring at any time. So a header is read once, into memory of
 // ours, and checked there; and a body is copied before anybody parses it, but for large ones of a
-// peer that is trusted (`in_place`).
+// peer that is trusted (`in_place`). When little has come it is copied as a whole, and its headers
+// are read in the copy.
 #ifndef ANYWIRE_TRANSPORTS_SHM_SHM_INPUT_H_
 #define ANYWIRE_TRANSPORTS_SHM_SHM_INPUT_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "anywire/frame.h"
@@ -40,7 +42,9 @@ class ShmInput {
   const char* error() const { return error_; }
   // Ends the views. Returns whether to ring the peer, which waits for room.
   bool Release() {
-    if (block_ == nullptr) return false;
+    if (!taken_) return false;
+    taken_ = false;
+    frames_.clear();
     block_.reset();
     return consumer_.Release();
   }
@@ -53,10 +57,17 @@ class ShmInput {
   const void* rung_word() const { return rung_word_; }
 
  private:
+  // Copied in one go.
+  static constexpr size_t kLittle = 1024;
+
   absl::Span<const ReceivedFrame> TakeFrom(uint64_t available);
-  absl::Span<const ReceivedFrame> Bad(const char* why) {
-    if (block_->frames.empty()) error_ = why;
-    return block_->frames;
+  void TakeLittle(uint64_t available);
+  void TakeMuch(uint64_t available);
+  // The bytes of the whole frame at the front of `left`, of which `header` has been read; 0 when
+  // they are not right.
+  uint64_t SizeOf(const ShmFrameHeader& header, uint64_t left);
+  void Bad(const char* why) {
+    if (frames_.empty()) error_ = why;
   }
 
   const uint8_t* const ring_;
@@ -65,10 +76,13 @@ class ShmInput {
   const bool in_place_;
   RingConsumer<NativeAtomics> consumer_;
   const void* const rung_word_;
-  IoBlockPtr block_;  // the views, and the copies
+  std::vector<ReceivedFrame> frames_;
+  IoBlockPtr block_;  // the copies, when they are many
+  bool taken_ = false;
   bool closed_ = false;
   uint64_t end_ = 0;  // when closed_
   const char* error_ = nullptr;
+  alignas(uint64_t) uint8_t little_[kLittle];
 };
 
 }  // namespace anywire

@@ -182,12 +182,11 @@ void Live(const ShmRegion& region) {
     input.Release();
     if (input.consumer().Announce(Sleep::kLoop)) input.consumer().Retract();
   }
-  while (output.NewFrame(4, 1000).data() != nullptr) {
+  while (output.NewFrame(4, 1024).data() != nullptr) {
   }
-  if (output.NewFrameOrRing(4, 1000).data() == nullptr) {
-    output.Publish();
-    output.Transmit();
-  }
+  output.NewFrameOrRing(4, 1024);
+  output.Publish();
+  output.Transmit();
 }
 
 class DeathTest : public ::testing::Test {
@@ -213,68 +212,61 @@ class DeathTest : public ::testing::Test {
     EXPECT_EQ(child, waitpid(child, &status, 0));
     return WIFSTOPPED(status);
   }
+  // The words of both rings, and that part of the child's in which frames differ.
   static std::string Shared(const ShmRegion& region) {
     return std::string(reinterpret_cast<const char*>(&region.words(ShmRegion::kToListener)), 1024) +
-           std::string(reinterpret_cast<const char*>(region.ring(ShmRegion::kToConnector)), 4096);
+           std::string(reinterpret_cast<const char*>(region.ring(ShmRegion::kToConnector)), 512);
+  }
+  // Lets the child live until it has changed what is shared for the `stores`th time, or to its end.
+  // Returns how often it has.
+  static int LiveUntil(pid_t child, const ShmRegion& region, int stores) {
+    std::string before = Shared(region);
+    for (int count = 0; count < stores;) {
+      if (!Step(child)) return count;
+      std::string now = Shared(region);
+      if (now == before) continue;
+      before = std::move(now);
+      if (++count == stores) {
+        EXPECT_EQ(0, kill(child, SIGKILL));
+        int status;
+        EXPECT_EQ(child, waitpid(child, &status, 0));
+      }
+    }
+    return stores;
   }
 };
 
 TEST_F(DeathTest, AtEveryStoreLeavesWhatCanBeRead) {
   if (test::BuildSlowness() > 1) GTEST_SKIP() << "a sanitizer's instructions are too many";
-  // At which instructions of its life the child changes what is shared.
-  std::vector<int> stores;
-  constexpr size_t kSmall = 16 << 10;
-  const auto prepare = [](const ShmRegion& region, ShmOutput& output) {
-    const absl::Span<uint8_t> frame = output.NewFrame(1, 3000);
-    std::memset(frame.data(), 7, frame.size());
-    output.Publish();
-    output.Transmit();
-    static_cast<void>(region);
-  };
-  {
-    const ShmRegion::New made = ShmRegion::Create(kSmall).value();
-    ShmOutput output(*made.region, ShmRegion::kToListener);
-    prepare(*made.region, output);
-    const pid_t child = Born(*made.region);
-    std::string before = Shared(*made.region);
-    for (int i = 1; Step(child); ++i) {
-      std::string now = Shared(*made.region);
-      if (now == before) continue;
-      stores.push_back(i);
-      before = std::move(now);
-    }
-  }
-  ASSERT_GT(stores.size(), 30u);
+  constexpr size_t kSmall = 4096;
   size_t most = 0;
-  for (const int store : stores) {
+  int deaths = 0;
+  for (bool alive = false; !alive; ++deaths) {
     const ShmRegion::New made = ShmRegion::Create(kSmall).value();
     ShmOutput output(*made.region, ShmRegion::kToListener);
     ShmInput input(*made.region, ShmRegion::kToConnector, false);
-    prepare(*made.region, output);
+    const absl::Span<uint8_t> first = output.NewFrame(1, 800);
+    std::memset(first.data(), 7, first.size());
+    output.Publish();
+    output.Transmit();
     const pid_t child = Born(*made.region);
-    for (int i = 0; i < store; ++i) ASSERT_TRUE(Step(child));
-    ASSERT_EQ(0, kill(child, SIGKILL));
-    int status;
-    ASSERT_EQ(child, waitpid(child, &status, 0));
+    alive = LiveUntil(child, *made.region, deaths + 1) <= deaths;
 
     // Whole frames, in order, and all of what was published at once.
     size_t frames = 0;
-    for (;;) {
-      const absl::Span<const ReceivedFrame> taken = input.Take();
-      if (taken.empty()) break;
+    for (absl::Span<const ReceivedFrame> taken; !(taken = input.Take()).empty(); input.Release()) {
       for (const ReceivedFrame& frame : taken) {
         ++frames;
         const uint64_t expected = frames == 1 ? 1 : frames <= 3 ? 2 : frames <= 6 ? 3 : 4;
-        ASSERT_EQ(expected, frame.stream) << "store " << store;
-        ASSERT_EQ(expected < 4 ? 8 * expected : 1000, frame.bytes.size());
+        ASSERT_EQ(expected, frame.stream) << "death " << deaths;
+        ASSERT_EQ(expected < 4 ? 8 * expected : 1024, frame.bytes.size());
         if (expected < 4) {
           ASSERT_EQ(Bytes(8 * expected, static_cast<uint8_t>(expected)),
                     Bytes(frame.bytes.begin(), frame.bytes.end()));
         }
       }
-      input.Release();
     }
-    ASSERT_EQ(nullptr, input.error()) << "store " << store;
+    ASSERT_EQ(nullptr, input.error()) << "death " << deaths;
     ASSERT_TRUE(frames == 0 || frames == 1 || frames == 3 || frames >= 6) << frames;
     most = std::max(most, frames);
     // What we send goes as far as the ring, and nowhere else.
@@ -285,6 +277,8 @@ TEST_F(DeathTest, AtEveryStoreLeavesWhatCanBeRead) {
     output.Transmit();
   }
   EXPECT_GT(most, 6u);
+  EXPECT_GT(deaths, 25);
+  std::printf("%d deaths\n", deaths);
 }
 
 }  // namespace
