@@ -35,8 +35,8 @@ class ProgramsTest(unittest.TestCase):
         return os.path.join(self.folder, name)
 
     def addresses(self):
-        return ["unix://" + self.path("socket"), "unix-abstract:" + os.path.basename(self.folder),
-                "tcp://127.0.0.1:%d" % free_port()]
+        return ["unix://" + self.path("socket"), "shm://" + self.path("shm"),
+                "unix-abstract:" + os.path.basename(self.folder), "tcp://127.0.0.1:%d" % free_port()]
 
     def configure(self, service, uri):
         with open(self.config, "w", encoding="utf-8") as file:

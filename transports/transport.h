@@ -199,6 +199,8 @@ class Transport {
     // Permissions of a socket file that Listen makes; none: the transport's own default. Without
     // meaning where there is no such file.
     std::optional<mode_t> socket_mode = std::nullopt;
+    // Bytes of each ring of a connection, for a transport that has such; none: its own default.
+    std::optional<size_t> ring_size = std::nullopt;
   };
   virtual absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop& loop,
                                                            absl::string_view address,

@@ -25,9 +25,9 @@ std::string Said(const std::string& uri) {
 }
 
 TEST(BuiltinUrisTest, GoodOnes) {
-  for (const char* uri :
-       {"tcp://0.0.0.0:4000", "tcp://localhost:0", "tcp://[::1]:65535", "TCP://h:1",
-        "unix:///run/a.sock", "unix:/run/a.sock", "unix-abstract:a", "inproc:a", "inproc://a/b"}) {
+  for (const char* uri : {"tcp://0.0.0.0:4000", "tcp://localhost:0", "tcp://[::1]:65535",
+                          "TCP://h:1", "unix:///run/a.sock", "unix:/run/a.sock", "unix-abstract:a",
+                          "shm:///run/a.sock", "inproc:a", "inproc://a/b"}) {
     EXPECT_EQ(Said(uri), "OK") << uri;
   }
 }
@@ -50,15 +50,17 @@ TEST(BuiltinUrisTest, BadPathOrName) {
   EXPECT_EQ(Said("unix:"), "\"unix:\": the path is missing; allowed: unix:///absolute/path");
   EXPECT_EQ(Said("unix:///run/"),
             "\"unix:///run/\": the path names a folder; allowed: the path of a socket");
+  EXPECT_EQ(Said("shm:"), "\"shm:\": the path is missing; allowed: shm:///absolute/path");
   EXPECT_EQ(Said("inproc:"), "\"inproc:\": the name is missing; allowed: inproc:name");
 }
 
 TEST(BuiltinUrisTest, UnknownSchemeListsThoseThereAre) {
   EXPECT_EQ(Said("unx:///run/a"),
             "unknown scheme \"unx\" in \"unx:///run/a\" (did you mean \"unix\"?); allowed: inproc, "
-            "unix, unix-abstract, tcp");
-  EXPECT_EQ(Said("http://h:1"),
-            "unknown scheme \"http\" in \"http://h:1\"; allowed: inproc, unix, unix-abstract, tcp");
+            "unix, unix-abstract, shm, tcp");
+  EXPECT_EQ(
+      Said("http://h:1"),
+      "unknown scheme \"http\" in \"http://h:1\"; allowed: inproc, unix, unix-abstract, shm, tcp");
 }
 
 }  // namespace

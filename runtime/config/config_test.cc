@@ -71,6 +71,7 @@ TEST(ConfigTest, SamplesOfBothFormatsSayTheSame) {
   EXPECT_THAT(greeter.listen, ElementsAre("unix:///run/greeter.sock", "tcp://0.0.0.0:4000"));
   EXPECT_EQ(greeter.connect, "unix:///run/greeter.sock");
   EXPECT_EQ(greeter.unix_socket_mode, 0660u);
+  EXPECT_EQ(greeter.shm_ring_size, size_t{256} << 10);
 }
 
 TEST(ConfigTest, ServiceOverridesFileOverridesDefault) {

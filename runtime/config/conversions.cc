@@ -98,6 +98,9 @@ ServiceOptions ToServiceOptions(const Service& service, ServiceOptions otherwise
   if (service.has_unix_socket_mode()) {
     options.unix_socket_mode = ParseFileModeText(service.unix_socket_mode()).value();
   }
+  if (service.has_shm_ring_size()) {
+    options.shm_ring_size = ParseSizeText(service.shm_ring_size()).value();
+  }
   return options;
 }
 

@@ -51,6 +51,7 @@ struct ServiceOptions {
   absl::Duration call_timeout;  // may be infinite
   uint32_t max_connections = 0;
   std::optional<mode_t> unix_socket_mode;  // none: the transport's default
+  std::optional<size_t> shm_ring_size;     // bytes; none: the transport's default
 };
 
 }  // namespace anywire::config

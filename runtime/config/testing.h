@@ -68,15 +68,17 @@ inline TextByName Describe(const RuntimeOptions& runtime) {
 }
 
 inline TextByName Describe(const ServiceOptions& service) {
-  TextByName result = {{"name", service.name},
-                       {"listen", absl::StrJoin(service.listen, " ")},
-                       {"connect", service.connect},
-                       {"call_timeout", Text(service.call_timeout)},
-                       {"connect_timeout", Text(service.connect_timeout)},
-                       {"drain_timeout", Text(service.drain_timeout)},
-                       {"max_connections", Text(service.max_connections)},
-                       {"unix_socket_mode",
-                        service.unix_socket_mode ? Text(uint64_t{*service.unix_socket_mode}) : ""}};
+  TextByName result = {
+      {"name", service.name},
+      {"listen", absl::StrJoin(service.listen, " ")},
+      {"connect", service.connect},
+      {"call_timeout", Text(service.call_timeout)},
+      {"connect_timeout", Text(service.connect_timeout)},
+      {"drain_timeout", Text(service.drain_timeout)},
+      {"max_connections", Text(service.max_connections)},
+      {"unix_socket_mode",
+       service.unix_socket_mode ? Text(uint64_t{*service.unix_socket_mode}) : ""},
+      {"shm_ring_size", service.shm_ring_size ? Text(uint64_t{*service.shm_ring_size}) : ""}};
   for (const auto& [name, text] : Describe(service.limits)) result["limits." + name] = text;
   return result;
 }

@@ -57,6 +57,7 @@ absl::Status Acceptor::Listen(const config::ListenTarget::Address& address,
     return *loops_.back();
   };
   listen_options.socket_mode = options.unix_socket_mode;
+  listen_options.ring_size = options.shm_ring_size;
   absl::StatusOr<std::unique_ptr<Listener>> listener =
       address.transport->Listen(loop_, address.address, listen_options);
   if (!listener.ok()) return listener.status();

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/numeric/bits.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "transports/shm/shm_connection.h"
@@ -124,18 +125,20 @@ absl::StatusOr<std::unique_ptr<Listener>> ShmTransport::Listen(EventLoop& loop,
                                                                absl::string_view address,
                                                                const ListenOptions& options) {
   absl::Status status = CheckAddress(address);
-  if (status.ok()) status = CheckRingSize(options_.ring_size);
+  ShmOptions chosen = options_;
+  if (options.ring_size.has_value()) chosen.ring_size = absl::bit_ceil(*options.ring_size);
+  if (status.ok()) status = CheckRingSize(chosen.ring_size);
   if (!status.ok()) return status;
   StreamListener::Config config;
-  config.options.preface_timeout = options_.handshake_timeout;
+  config.options.preface_timeout = chosen.handshake_timeout;
   config.listen = options;
   config.protocol = StreamProtocol::kShm;
   config.ready_ahead = kReadyAhead;
-  config.ready = [this](UniqueFd socket, ConnectionInfo info) {
-    return Offer(std::move(socket), std::move(info), options_);
+  config.ready = [chosen](UniqueFd socket, ConnectionInfo info) {
+    return Offer(std::move(socket), std::move(info), chosen);
   };
   return ListenAtUnixSocket(loop, UnixNamespace::kPath, address, Uri(address),
-                            options.socket_mode.value_or(options_.mode), options_.backlog,
+                            options.socket_mode.value_or(chosen.mode), chosen.backlog,
                             std::move(config));
 }
 
