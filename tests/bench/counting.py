@@ -83,7 +83,9 @@ class Instructions:
         self._files = {side: os.path.join(folder, "callgrind.%s.%s" % (transport.scheme, side))
                        for side in (("client",) if transport.in_process else SIDES)}
         run(transport, uri, calls, "bench_anywire",
-            lambda side: ["valgrind", "--quiet", "--tool=callgrind", "--callgrind-out-file=" + self._files[side]], folder)
+            # Fair: one of the runtime's threads may yield until another has run.
+            lambda side: ["valgrind", "--quiet", "--fair-sched=yes", "--tool=callgrind",
+                          "--callgrind-out-file=" + self._files[side]], folder)
 
     def _file(self, side, form):
         # Callgrind numbers its files from 1: a note's has what was executed since the one before.

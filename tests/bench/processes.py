@@ -35,6 +35,20 @@ def pinned(command, cores):
     return ["taskset", "-c", ",".join(map(str, cores))] + command if cores else command
 
 
+def threads_of(pid):
+    """What the threads of a process that does not go on are doing: whether they run, and what they wait for in the kernel."""
+    found = []
+    with contextlib.suppress(OSError):
+        for thread in sorted(os.listdir("/proc/%d/task" % pid), key=int):
+            with open("/proc/%d/task/%s/stat" % (pid, thread), encoding="ascii", errors="replace") as file:
+                fields = file.read().rsplit(")", 1)[1].split()
+            with open("/proc/%d/task/%s/wchan" % (pid, thread), encoding="ascii") as file:
+                waits_for = file.read()
+            seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            found.append("%s %s %s %.2f s" % (thread, fields[0], waits_for, seconds))
+    return ", ".join(found)
+
+
 class Program:
     """A running program that says lines and is told lines; for the time of a with statement."""
 
@@ -87,6 +101,8 @@ class Program:
             raise self._failed("failed")
 
     def _failed(self, what):
+        if self._process.poll() is None:
+            what += "; its threads: " + threads_of(self.pid)
         self._process.kill()
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()

@@ -36,7 +36,7 @@ class ProgramTest(unittest.TestCase):
         self.assertEqual(processes.run_client(shell("echo 1")), 1)
 
     def test_silence_is_a_failure_and_the_silent_one_is_ended(self):
-        with self.assertRaisesRegex(processes.Failed, "says nothing"):
+        with self.assertRaisesRegex(processes.Failed, r"says nothing.*its threads: \d+ \w "):
             with processes.Program(["sleep", "600"]) as program:
                 program.read_line(0.01)
         self.assertIsNotNone(program._process.returncode)
