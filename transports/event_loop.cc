@@ -121,7 +121,8 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   Impl(EventLoop& owner, std::string name, SpinLimit* spin)
       : owner_(owner),
         spin_limit_(spin),
-        spin_(spin != nullptr ? spin->max() : std::chrono::nanoseconds(0)),
+        may_poll_(spin != nullptr && spin->max().count() > 0),
+        spin_(may_poll_ ? spin->max() : std::chrono::nanoseconds(0)),
         epoll_fd_(OrDie(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
         wake_fd_(OrDie(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
         timer_(ToKj(Clock::now())) {
@@ -298,7 +299,6 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
       MutexLock lock(&mutex_);
       sleeping_ = false;
       sleeps_until_ = kNever;
-      called_.store(false, std::memory_order_relaxed);
       kj_woken = std::exchange(kj_woken_, false);
       running_.swap(posted_);
     }
@@ -328,38 +328,37 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   // Waits until there are descriptors that are ready, or something else for Turn to do: polls
   // first, where that is worth it, then sleeps. Returns how many of events_ it has fetched.
   int Wait() ABSL_LOCKS_EXCLUDED(mutex_) {
-    const int64_t spin = spin_.Take().count();
-    if (spin > 0) {
+    const std::chrono::nanoseconds spin = spin_.Take();
+    if (spin.count() > 0) {
       const int64_t timeout = PrepareToWait(/*to_sleep=*/false);
       if (timeout == 0) return Fetch(0);
-      const int count = Poll(timeout < 0 ? spin : std::min(spin, timeout));
+      const int count = Poll(spin, timeout);
       if (count != 0) return count;
     }
     const int64_t timeout = PrepareToWait(/*to_sleep=*/true);
-    if (spin > 0 || spin_limit_ == nullptr || timeout == 0) return Fetch(timeout);
+    if (spin.count() > 0 || !may_poll_ || timeout == 0) return Fetch(timeout);
     const Instant begin = Clock::now();
     const int count = Fetch(timeout);
     spin_.Slept(Clock::now() - begin);
     return count;
   }
 
-  // Returns how many events it has fetched; 0 also when Turn has been called for something else.
-  int Poll(int64_t at_most_ns) {
+  // For `spin`, and no longer than `timeout_ns` (negative: without limit). Returns how many events
+  // it has fetched; 0 also when Turn has been called for something else.
+  int Poll(std::chrono::nanoseconds spin, int64_t timeout_ns) {
     if (!spin_limit_->TryBegin()) return 0;
-    const Instant end = Clock::now() + std::chrono::nanoseconds(at_most_ns);
+    const bool cut_short = timeout_ns >= 0 && timeout_ns < spin.count();
+    const Instant end = Clock::now() + (cut_short ? std::chrono::nanoseconds(timeout_ns) : spin);
     int count = 0;
+    bool found = false;
     for (bool waited = false;; waited = true) {
       count = Fetch(0);
-      if (count != 0 || called_.load(std::memory_order_relaxed)) {
-        // What was there already says nothing of how long to wait for what is not.
-        if (waited) spin_.Hit();
-        break;
-      }
-      if (Clock::now() >= end) {
-        spin_.Missed();
-        break;
-      }
+      found = count != 0 || called_.load(std::memory_order_relaxed);
+      // What was there already says nothing of how long to wait for what is not.
+      if (found && waited) spin_.Hit();
+      if (found || Clock::now() >= end) break;
     }
+    if (!found && !cut_short) spin_.Missed();
     spin_limit_->End();
     return count;
   }
@@ -368,6 +367,7 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   int64_t PrepareToWait(bool to_sleep) ABSL_LOCKS_EXCLUDED(mutex_) {
     MutexLock lock(&mutex_);
     if (!posted_.empty() || kj_woken_) return 0;
+    called_.store(false, std::memory_order_relaxed);
     const int64_t timeout = TimeToSleep();
     sleeping_ = to_sleep && timeout != 0;
     return timeout;
@@ -444,7 +444,8 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
 
   EventLoop& owner_;
   SpinLimit* const spin_limit_;  // null: does not poll
-  SpinBudget spin_;              // the loop's thread's
+  const bool may_poll_;
+  SpinBudget spin_;  // the loop's thread's
   const kj::AutoCloseFd epoll_fd_;
   const kj::AutoCloseFd wake_fd_;
   std::thread thread_;

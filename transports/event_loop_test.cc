@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <fstream>
 #include <functional>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -538,13 +540,27 @@ class PollingLoopTest : public ::testing::Test {
  protected:
   // Whether the loop polls, or comes to it soon.
   bool Polls() {
-    for (const Instant end = steady_clock::now() + absl::ToChronoNanoseconds(kLong);
-         steady_clock::now() < end;) {
-      if (!spin_.TryBegin()) return true;
-      spin_.End();
+    return Becomes([this] { return spin_.threads() == 1; });
+  }
+  // Whether the loop's thread sleeps, or comes to it soon.
+  static bool Sleeps(EventLoop& loop) {
+    std::string file;
+    EXPECT_TRUE(loop.RunAndWait(
+        [&file] { file = "/proc/self/task/" + std::to_string(gettid()) + "/stat"; }));
+    return Becomes([&file] {
+      std::string line;
+      std::ifstream stat(file);
+      std::getline(stat, line);
+      return line.find(") S ") != std::string::npos;  // proc(5): behind the name
+    });
+  }
+  static bool Becomes(const std::function<bool()>& condition) {
+    const Instant end = steady_clock::now() + absl::ToChronoNanoseconds(kLong);
+    while (!condition()) {
+      if (steady_clock::now() > end) return false;
       std::this_thread::yield();
     }
-    return false;
+    return true;
   }
 
   SpinLimit spin_{1h, 1};
@@ -588,9 +604,8 @@ TEST_F(PollingLoopTest, AnAlarmEndsIt) {
   EventLoop loop("polls", &spin_);
   absl::Notification fired;
   std::unique_ptr<FunctionAlarm> alarm;
-  loop.RunAndWait([&] {
-    alarm = std::make_unique<FunctionAlarm>(loop, [&](Instant) { fired.Notify(); });
-  });
+  loop.RunAndWait(
+      [&] { alarm = std::make_unique<FunctionAlarm>(loop, [&](Instant) { fired.Notify(); }); });
   ASSERT_TRUE(Polls());
   alarm->Set(steady_clock::now() + 20ms);  // on this thread, while it polls
   EXPECT_TRUE(Wait(fired));
@@ -600,20 +615,15 @@ TEST_F(PollingLoopTest, AnAlarmEndsIt) {
 TEST_F(PollingLoopTest, WhereTheCoresAreTakenItSleeps) {
   ASSERT_TRUE(spin_.TryBegin());
   EventLoop loop("sleeps", &spin_);
-  EXPECT_TRUE(loop.RunAndWait([] {}));
-  spin_.End();
+  EXPECT_TRUE(Sleeps(loop));
+  EXPECT_EQ(spin_.threads(), 1);
 }
 
 TEST_F(PollingLoopTest, InVainForLongEnoughItSleeps) {
   SpinLimit shortly(1us, 1);
   EventLoop loop("sleeps", &shortly);
-  for (int i = 0; i < 100; ++i) EXPECT_TRUE(loop.RunAndWait([] {}));
-  // What it may take for itself it gives back.
-  bool free = false;
-  for (const Instant end = steady_clock::now() + 20s; !free && steady_clock::now() < end;) {
-    free = shortly.TryBegin();
-  }
-  EXPECT_TRUE(free);
+  EXPECT_TRUE(Sleeps(loop));
+  EXPECT_TRUE(Becomes([&shortly] { return shortly.threads() == 0; }));
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // How long a thread that waits for its peer polls before it goes to sleep.
 //
 // Waking a thread costs more than a short call does, polling costs a processor core. So a thread
-// polls where the peer has lately answered within a short time, for no longer than that time's
-// limit, and not where all cores are taken by others that poll.
+// polls where the peer has lately answered within a short time, for about that time, and
+// not where all cores are taken by others that poll.
 #ifndef ANYWIRE_TRANSPORTS_SPIN_H_
 #define ANYWIRE_TRANSPORTS_SPIN_H_
 
@@ -15,7 +15,8 @@ namespace anywire {
 // What the connections and event loops of a process share. Any thread.
 class SpinLimit {
  public:
-  // `max`: the longest time to poll in a wait; 0: never. `cores`: that the process may use. One of
+  // `max`: the longest time to poll in a wait, but that a try now and then takes twice as long; 0:
+  // never. `cores`: that the process may use. One of
   // them is left to those who do not poll, unless it is the only one: then the peer may have
   // another core, and if it has not, nobody polls for long.
   SpinLimit(std::chrono::nanoseconds max, int cores)
@@ -32,6 +33,8 @@ class SpinLimit {
     return false;
   }
   void End() { threads_.fetch_sub(1, std::memory_order_relaxed); }
+  // How many poll now.
+  int threads() const { return threads_.load(std::memory_order_relaxed); }
 
  private:
   const std::chrono::nanoseconds max_;

@@ -108,8 +108,8 @@ bool SocketIo::AwaitRoom(Instant wait_until, bool* peer_closed) {
     const timespec timeout = {remaining / kSecond, static_cast<long>(remaining % kSecond)};
     const int ready = ppoll(&room, 1, remaining == kForever ? nullptr : &timeout, nullptr);
     if (ready < 0 && errno == EINTR) continue;
-    if (ready == 0) return false;
-    *peer_closed = ready > 0 && (room.revents & POLLRDHUP) != 0;
+    if (ready <= 0) return false;
+    *peer_closed = (room.revents & POLLRDHUP) != 0;
     return true;
   }
 }
