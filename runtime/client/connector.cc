@@ -167,8 +167,9 @@ void Connector::OnDialed(absl::StatusOr<std::unique_ptr<Connection>> connection)
 }
 
 void Connector::DropDial() {
+  kj::Promise<void> over = nullptr;  // ends without the lock
   MutexLock lock(&mutex_);
-  if (!dialing_) dial_ = nullptr;
+  if (!dialing_) over = kj::mv(dial_);
 }
 
 void Connector::DropRetired() {

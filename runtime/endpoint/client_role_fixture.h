@@ -67,6 +67,22 @@ inline protocol::Payload PayloadOf(const std::string& bytes) {
 
 // A call on the client, of which everything that happens is noted.
 class TestCall final : public CallSink {
+  // (First, since its type is what it returns.)
+  auto OpenCommand(const protocol::Payload* payload, Instant deadline) {
+    return [this, payload, deadline](Protocol& protocol, Protocol::Events&) {
+      bool queued = false;
+      absl::StatusOr<protocol::CallId> id =
+          protocol.Open({.tag = static_cast<CallSink*>(this),
+                         .method = {.full_name = kMethod, .index = 1},
+                         .deadline = deadline,
+                         .message = payload,
+                         .half_close = payload != nullptr},
+                        std::chrono::steady_clock::now(), &queued);
+      if (id.ok()) id_ = *id;
+      return id.status();
+    };
+  }
+
  public:
   explicit TestCall(std::shared_ptr<Endpoint> endpoint) : endpoint_(std::move(endpoint)) {}
 
@@ -95,6 +111,16 @@ class TestCall final : public CallSink {
     return status;
   }
 
+  // The same in one, so that this thread sends the request too.
+  absl::Status CallInOne(const std::string& request) {
+    const protocol::Payload payload = PayloadOf(request);
+    absl::Status opened =
+        endpoint_->RunAndAwait(OpenCommand(&payload, Instant::max()), ended, false);
+    if (!opened.ok()) return opened;
+    over.WaitForNotification();
+    return status;
+  }
+
   // Runs in OnEvent, before anything is noted.
   std::function<void(Event&)> hook;
   BlockingOperation ended;
@@ -106,18 +132,7 @@ class TestCall final : public CallSink {
 
  private:
   absl::Status DoOpen(const protocol::Payload* payload, Instant deadline) {
-    return endpoint_->Run([this, payload, deadline](Protocol& protocol, Protocol::Events&) {
-      bool queued = false;
-      absl::StatusOr<protocol::CallId> id =
-          protocol.Open({.tag = static_cast<CallSink*>(this),
-                         .method = {.full_name = kMethod, .index = 1},
-                         .deadline = deadline,
-                         .message = payload,
-                         .half_close = payload != nullptr},
-                        std::chrono::steady_clock::now(), &queued);
-      if (id.ok()) id_ = *id;
-      return id.status();
-    });
+    return endpoint_->Run(OpenCommand(payload, deadline));
   }
 
   void OnEvent(Event& event) override {

@@ -138,17 +138,17 @@ void Endpoint::DispatchOnLoop() {
   });
 }
 
-void Endpoint::Transmit(const BlockingOperation* operation, bool cancellable) {
+void Endpoint::Transmit(const BlockingOperation* operation) {
   while (MayTransmit() && (operation == nullptr || !operation->done())) {
     unsent_ = false;
     if (protocol_->wants_pump()) protocol_->Pump(std::chrono::steady_clock::now(), events_);
     if (!connection_->Publish()) return;
     Instant wait_until = Instant::min();
     if (operation != nullptr) {
-      wait_until = protocol_->NextWakeup();
-      if (cancellable) {
-        wait_until = std::min(wait_until, std::chrono::steady_clock::now() + kLookUp);
-      }
+      // Others may complete it meanwhile, and what the pump brought for others must not wait.
+      wait_until =
+          std::min(protocol_->NextWakeup(), std::chrono::steady_clock::now() + kLookUpFromRoom);
+      if (!events_.empty() && !dispatching_) DispatchOnLoop();
     }
     const absl::Status status = TransmitPublished(wait_until);
     if (lost_) return SendLastWords();
@@ -157,14 +157,15 @@ void Endpoint::Transmit(const BlockingOperation* operation, bool cancellable) {
 }
 
 absl::Status Endpoint::TransmitPublished(Instant wait_until) {
+  const bool waits = wait_until > Instant();
   transmitting_ = true;
+  awaiting_room_ = waits;
   mutex_.Unlock();
   ++this_thread_.depth;
-  absl::Status status =
-      wait_until > Instant() ? connection_->TransmitUntil(wait_until) : connection_->Transmit();
+  absl::Status status = waits ? connection_->TransmitUntil(wait_until) : connection_->Transmit();
   --this_thread_.depth;
   mutex_.Lock();
-  transmitting_ = false;
+  transmitting_ = awaiting_room_ = false;
   return status;
 }
 
@@ -263,8 +264,13 @@ void Endpoint::Lose(const absl::Status& why, Instant now) {
   // What the machine still has to say, its reason for instance, before it hears of the loss.
   if (protocol_->wants_pump()) protocol_->Pump(now, events_);
   protocol_->OnConnectionLost(why, events_);
-  // A thread that is transmitting does this when it is through.
-  if (!transmitting_) SendLastWords();
+  // A thread that is transmitting does this when it is through. One that waits for room is not
+  // before the connection ends, and there is none for last words.
+  if (!transmitting_) {
+    SendLastWords();
+  } else if (awaiting_room_) {
+    connection_->Abort();
+  }
   loop_.Post([self = shared_from_this()] { self->TellLost(); });
 }
 

@@ -12,9 +12,10 @@
 //   transmitter  moves published frames, outside the lock; what other threads write meanwhile
 //                leaves with the next round.
 //
-// A thread blocks in the transport only while nobody dispatches and no event waits, since it cannot
-// be woken from there: whatever completes its operation is then either in frames that it will
-// receive itself, or due at a time that it knows.
+// A thread waits for frames in the transport only while nobody dispatches and no event waits, since
+// it cannot be woken from there: whatever completes its operation is then either in frames that it
+// will receive itself, or due at a time that it knows. For room to send it waits there too, but
+// looks up every few milliseconds.
 //
 // A command made on the dispatcher's thread (a handler's reply, a callback's next call) is
 // transmitted with others, at the end of the batch of events it was made in; a long batch is
@@ -166,6 +167,8 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   // How often a blocked thread looks up when somebody else may complete its operation and the peer
   // stays silent.
   static constexpr std::chrono::milliseconds kLookUp{100};
+  // The same for one that waits for room to send, since it reads nothing meanwhile.
+  static constexpr std::chrono::milliseconds kLookUpFromRoom{10};
 
   class LoopAlarm;
 
@@ -226,10 +229,9 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   bool MayTransmit() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return unsent_ && !transmitting_ && send_failed_.ok() && !lost_;
   }
-  // Sends until there is nothing left that can be. With `operation`, waits for room on the way as
-  // long as that is not done; `cancellable`: for a while. Releases and retakes the lock.
-  void Transmit(const BlockingOperation* operation = nullptr, bool cancellable = false)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sends until there is nothing left that can be. With `operation`, waits for room on the way for
+  // a while, as long as that is not done. Releases and retakes the lock.
+  void Transmit(const BlockingOperation* operation = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status TransmitPublished(Instant wait_until = Instant::min())
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnSendFailed(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -266,6 +268,7 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   bool dispatching_ ABSL_GUARDED_BY(mutex_) = false;
   bool dispatch_posted_ ABSL_GUARDED_BY(mutex_) = false;
   bool transmitting_ ABSL_GUARDED_BY(mutex_) = false;
+  bool awaiting_room_ ABSL_GUARDED_BY(mutex_) = false;  // transmitting_, and waits in it
   // Something may have come to be sent since the last look: the machine has been used, or the
   // connection has room.
   bool unsent_ ABSL_GUARDED_BY(mutex_) = false;

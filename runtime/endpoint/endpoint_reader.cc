@@ -99,7 +99,7 @@ void Endpoint::AwaitLocked(BlockingOperation& operation, bool cancellable) {
     // Whether this thread is about to block for something or to leave the role to somebody: what
     // the frames it has read gave cause to send must not wait for that.
     if (MayTransmit()) {
-      Transmit(&operation, cancellable);
+      Transmit(&operation);
       continue;
     }
     if (MayRead()) {
@@ -132,7 +132,7 @@ void Endpoint::AwaitRoom(BlockingOperation& operation) {
       continue;
     }
     if (MayTransmit()) {
-      Transmit(&operation, /*cancellable=*/true);
+      Transmit(&operation);
       continue;
     }
     // The transport is full still, or another thread is at it.
@@ -145,7 +145,8 @@ void Endpoint::AwaitRoom(BlockingOperation& operation) {
           return std::min(protocol_->NextWakeup(), Clock::now() + kLookUp);
         },
         [this, &operation](size_t, Instant) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-          return operation.done() || async_.load(std::memory_order_relaxed) != 0 || MayTransmit();
+          // (unsent_: by another thread perhaps, which then completes the operation as well.)
+          return operation.done() || async_.load(std::memory_order_relaxed) != 0 || unsent_;
         });
   }
   if (operation.done()) return Settle();
@@ -223,7 +224,7 @@ absl::StatusOr<absl::Span<const ReceivedFrame>> Endpoint::Receive(Instant wait_u
     } while (Clock::now() < end);
     spin_limit_->End();
     spin_.Missed();
-  } else if (waits && spin_limit_->max().count() > 0) {
+  } else if (waits && spin.count() == 0 && spin_limit_->max().count() > 0) {
     const Instant begin = Clock::now();
     absl::StatusOr<absl::Span<const ReceivedFrame>> frames = connection_->Receive(wait_until);
     spin_.Slept(Clock::now() - begin);

@@ -46,6 +46,30 @@ TEST_F(SendingTest, TheReaderHandsOnWhatItsPumpBrings) {
   call.over.WaitForNotification();
 }
 
+TEST_F(SendingTest, ACallerWaitsForRoomInTheTransport) {
+  script_->BlockAfter(0);
+  script_->MakeSendersWait();
+  TestCall call(endpoint_);
+  std::thread caller([&call] { EXPECT_OK(call.CallInOne("request")); });
+  script_->WaitForWaitingSender();
+  script_->Unblock();
+  peer_.Reply(peer_.WaitForCall(0), "reply");
+  peer_.Flush();
+  caller.join();
+  EXPECT_EQ(call.reply, "reply");
+}
+
+TEST_F(SendingTest, ACallerThatWaitsForRoomHearsThatTheConnectionIsLost) {
+  script_->BlockAfter(0);
+  script_->MakeSendersWait();
+  TestCall call(endpoint_);
+  std::thread caller(
+      [&call] { EXPECT_THAT(call.CallInOne("request"), StatusIs(absl::StatusCode::kUnavailable)); });
+  script_->WaitForWaitingSender();
+  endpoint_->Close(absl::AbortedError("by the test"));
+  caller.join();
+}
+
 TEST_F(SendingTest, AWriterThatWaitsForRoomLeavesTheConnectionToTheLoop) {
   script_->BlockAfter(0);
   script_->SetRoom(2);

@@ -34,6 +34,15 @@ void ConnectionScript::SetRoom(size_t frames) {
   room_ = frames;
 }
 
+void ConnectionScript::MakeSendersWait() {
+  absl::MutexLock lock(&mutex_);
+  senders_wait_ = true;
+}
+
+void ConnectionScript::WaitForWaitingSender() {
+  absl::MutexLock lock(&mutex_, absl::Condition(&sender_waits_));
+}
+
 void ConnectionScript::FailTransmit(absl::Status status) {
   absl::MutexLock lock(&mutex_);
   transmit_status_ = std::move(status);
@@ -171,6 +180,21 @@ bool ScriptedConnection::Publish() {
   for (TestFrame& frame : script_->filling_) script_->published_.push_back(std::move(frame));
   script_->filling_.clear();
   return !script_->published_.empty() && !script_->blocked_;
+}
+
+absl::Status ScriptedConnection::TransmitUntil(Instant) {
+  {
+    const auto room = [script = script_.get()]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      return script->allowed_ != 0 || script->aborted_;
+    };
+    absl::MutexLock lock(&script_->mutex_);
+    if (script_->senders_wait_) {
+      script_->sender_waits_ = true;
+      script_->mutex_.Await(absl::Condition(&room));
+      script_->sender_waits_ = false;
+    }
+  }
+  return Transmit();
 }
 
 absl::Status ScriptedConnection::Transmit() {

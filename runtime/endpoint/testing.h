@@ -37,6 +37,10 @@ class ConnectionScript {
   void Unblock() ABSL_LOCKS_EXCLUDED(mutex_);
   // So many frames may wait between NewFrame and Transmit (one always).
   void SetRoom(size_t frames) ABSL_LOCKS_EXCLUDED(mutex_);
+  // From now on TransmitUntil waits until Unblock or the end of the connection, however long it is
+  // told to; before it does not wait at all. And waits until a thread does wait there.
+  void MakeSendersWait() ABSL_LOCKS_EXCLUDED(mutex_);
+  void WaitForWaitingSender() ABSL_LOCKS_EXCLUDED(mutex_);
   // From now on Transmit fails.
   void FailTransmit(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
   // Runs inside each Transmit, without a lock.
@@ -87,6 +91,8 @@ class ConnectionScript {
   std::function<void()> transmit_hook_ ABSL_GUARDED_BY(mutex_);
   uint64_t transmits_ ABSL_GUARDED_BY(mutex_) = 0;
   bool transmitting_now_ ABSL_GUARDED_BY(mutex_) = false;
+  bool senders_wait_ ABSL_GUARDED_BY(mutex_) = false;
+  bool sender_waits_ ABSL_GUARDED_BY(mutex_) = false;
   // Receiving.
   std::deque<TestFrame> inbox_ ABSL_GUARDED_BY(mutex_);
   absl::Status end_ ABSL_GUARDED_BY(mutex_);
@@ -109,6 +115,7 @@ class ScriptedConnection final : public Connection, private EventLoop::Alarm {
   absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size) override;
   bool Publish() override;
   absl::Status Transmit() override;
+  absl::Status TransmitUntil(Instant wait_until) override;
   absl::StatusOr<absl::Span<const ReceivedFrame>> Receive(Instant wait_until) override;
   void ReleaseFrames() override;
   void WatchReadable(bool on) override;
