@@ -13,6 +13,7 @@ namespace anywire::protocol {
 namespace {
 
 using testing::Bytes;
+using testing::FirstPiece;
 using testing::FrameLog;
 using ::testing::HasSubstr;
 using testing::MachinePair;
@@ -126,15 +127,6 @@ TEST_P(ClientBreachTest, EndsTheConnection) {
 
 std::vector<SentFrame> Pings(int count) {
   return std::vector<SentFrame>(count, {0, Bytes({0x11}) + std::string(8, '\0')});
-}
-// The head of a first piece that announces `size` bytes.
-std::string FirstPiece(size_t size) {
-  wire::DataFrame data;
-  data.flags = wire::kMessage | wire::kPartial;
-  data.message_size = size;
-  std::string head(wire::DataHeadSize(data, true), '\0');
-  wire::WriteDataHead(data, true, reinterpret_cast<uint8_t*>(head.data()));
-  return head;
 }
 
 std::vector<Case> ServerCases() {

@@ -23,10 +23,10 @@ namespace anywire::protocol {
 struct DeleteQueued {
   size_t* account = nullptr;
   size_t size = 0;
-  size_t capacity = 0;
+  FreeMessageMemory free;
   void operator()(uint8_t* bytes) const {
     *account -= size;
-    FreeMessageMemory{capacity}(bytes);
+    free(bytes);
   }
 };
 
@@ -47,7 +47,7 @@ struct IncomingMessage {
   bool dropped = false;  // nobody wants it; its sizes are still checked
   size_t size = 0;
   size_t received = 0;
-  MessageMemory bytes;  // grows with what has been received
+  MessageMemory bytes;  // grows with what has been received, unless it is lent
 };
 
 // Where a call waits for its turn to send.

@@ -266,8 +266,8 @@ void WireMachine::Store(const Payload& payload, OutgoingMessage& out) {
   out.size = payload.size;
   if (payload.size == 0) return;
   MessageMemory memory = NewMessageMemory(payload.size);
-  const size_t capacity = memory.get_deleter().capacity;
-  out.bytes = {memory.release(), DeleteQueued{&queued_bytes_, payload.size, capacity}};
+  const FreeMessageMemory free = memory.get_deleter();
+  out.bytes = {memory.release(), DeleteQueued{&queued_bytes_, payload.size, free}};
   queued_bytes_ += payload.size;
   payload.write(payload.object, out.bytes.get(), payload.size);
 }

@@ -37,9 +37,11 @@ void MarkUsed([[maybe_unused]] uint8_t* memory, [[maybe_unused]] size_t capacity
 // Trivially destructible: messages may be freed to the very end of the process.
 class Kept {
  public:
-  bool Put(uint8_t* memory, size_t capacity) {
+  // False when the piece has no place: it is the caller's to free, and no longer in the account.
+  bool Put(uint8_t* memory, size_t capacity, bool lent) {
     const MutexLock lock(&mutex_);
-    if (count_ == kPlaces || bytes_ + capacity > kMostKept) return false;
+    if (lent) lent_ -= capacity;
+    if (count_ == kPlaces || bytes_ + lent_ + capacity > kMostKept) return false;
     MarkKept(memory, capacity);
     places_[count_++] = {memory, capacity};
     bytes_ += capacity;
@@ -55,15 +57,31 @@ class Kept {
       for (int j = i + 1; j < count_; ++j) places_[j - 1] = places_[j];
       --count_;
       bytes_ -= place.capacity;
+      lent_ += place.capacity;
       MarkUsed(place.memory, place.capacity);
-      return MessageMemory(place.memory, FreeMessageMemory{place.capacity});
+      return MessageMemory(place.memory, FreeMessageMemory{place.capacity, /*lent=*/true});
     }
     return nullptr;
+  }
+
+  void Free() {
+    const MutexLock lock(&mutex_);
+    for (; count_ > 0; --count_) {
+      const Place place = places_[count_ - 1];
+      bytes_ -= place.capacity;
+      MarkUsed(place.memory, place.capacity);
+      delete[] place.memory;
+    }
   }
 
   size_t bytes() {
     const MutexLock lock(&mutex_);
     return bytes_;
+  }
+
+  size_t lent() {
+    const MutexLock lock(&mutex_);
+    return lent_;
   }
 
  private:
@@ -74,7 +92,8 @@ class Kept {
   Mutex mutex_;
   Place places_[kPlaces] ABSL_GUARDED_BY(mutex_);  // in the order in which they came
   int count_ ABSL_GUARDED_BY(mutex_) = 0;
-  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // in places_
+  size_t lent_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 constinit Kept kept;
@@ -83,12 +102,12 @@ constinit Kept kept;
 
 void FreeMessageMemory::operator()(uint8_t* memory) const {
   const bool keep = capacity >= kSmallestKept && capacity <= kLargestKept;
-  if (!keep || !kept.Put(memory, capacity)) delete[] memory;
+  if (!keep || !kept.Put(memory, capacity, lent)) delete[] memory;
 }
 
 MessageMemory NewMessageMemory(size_t size) {
   if (MessageMemory memory = KeptMessageMemory(size)) return memory;
-  return MessageMemory(new uint8_t[size], FreeMessageMemory{size});
+  return MessageMemory(new uint8_t[size], FreeMessageMemory{size, /*lent=*/false});
 }
 
 MessageMemory KeptMessageMemory(size_t size) {
@@ -97,5 +116,9 @@ MessageMemory KeptMessageMemory(size_t size) {
 }
 
 size_t KeptMessageBytes() { return kept.bytes(); }
+
+size_t LentMessageBytes() { return kept.lent(); }
+
+void FreeKeptMessageMemory() { kept.Free(); }
 
 }  // namespace anywire::protocol

@@ -2,7 +2,11 @@
 //
 // To have a large piece from the system and give it back costs more than to copy it: every page is
 // cleared, mapped and unmapped. So pieces of kSmallestKept to kLargestKept bytes stay with the
-// process when they are let go of, kMostKept bytes in all; they serve all connections. Any thread.
+// process when they are let go of and serve all connections. A piece that is taken again is lent:
+// it stays in the process's account until it is let go of, and kept and lent pieces together are
+// never more than kMostKept bytes. So that is also the most that peers have of the process for
+// bytes that they only announced, and the most by which pieces are larger than what connections
+// count for the messages in them. While all is lent, memory is had from the system. Any thread.
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_MESSAGE_MEMORY_H_
 #define ANYWIRE_RUNTIME_PROTOCOL_MESSAGE_MEMORY_H_
 
@@ -14,6 +18,7 @@ namespace anywire::protocol {
 
 struct FreeMessageMemory {
   size_t capacity = 0;  // bytes
+  bool lent = false;    // in the account of what is kept
   void operator()(uint8_t* memory) const;
 };
 using MessageMemory = std::unique_ptr<uint8_t[], FreeMessageMemory>;
@@ -24,12 +29,14 @@ inline constexpr size_t kMostKept = 8 << 20;
 
 // At least `size` bytes, uninitialised.
 MessageMemory NewMessageMemory(size_t size);
-// The same, of what is kept, and at most twice as much; null when there is none that fits. It costs
-// the process nothing, and so may be had for bytes that have only been announced.
+// The same, lent of what is kept, and at most twice as much; null when there is none that fits. It
+// adds nothing to what the process has, and so may be had for bytes that have only been announced.
 MessageMemory KeptMessageMemory(size_t size);
 
-// For tests: how many bytes are kept now.
+// For tests: how many bytes are kept now, how many are lent, and to begin with nothing kept.
 size_t KeptMessageBytes();
+size_t LentMessageBytes();
+void FreeKeptMessageMemory();
 
 }  // namespace anywire::protocol
 

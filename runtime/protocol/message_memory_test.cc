@@ -12,17 +12,8 @@ namespace {
 // What is kept belongs to the process: each test begins with nothing.
 class MessageMemoryTest : public testing::Test {
  protected:
-  MessageMemoryTest() {
-    for (size_t size = kSmallestKept; size <= kLargestKept; size += kSmallestKept) {
-      while (MessageMemory memory = KeptMessageMemory(size)) taken_.push_back(std::move(memory));
-    }
-  }
-  ~MessageMemoryTest() override {
-    for (MessageMemory& memory : taken_) delete[] memory.release();
-  }
-
- private:
-  std::vector<MessageMemory> taken_;
+  MessageMemoryTest() { FreeKeptMessageMemory(); }
+  ~MessageMemoryTest() override { EXPECT_EQ(0u, LentMessageBytes()); }
 };
 
 TEST_F(MessageMemoryTest, LargePiecesAreUsedAgain) {
@@ -36,6 +27,7 @@ TEST_F(MessageMemoryTest, LargePiecesAreUsedAgain) {
   EXPECT_EQ(place, memory.get());
   EXPECT_EQ(size_t{1} << 20, memory.get_deleter().capacity);
   EXPECT_EQ(0u, KeptMessageBytes());
+  EXPECT_EQ(size_t{1} << 20, LentMessageBytes());
 }
 
 TEST_F(MessageMemoryTest, WhatFitsIsAtMostTwiceAsLarge) {
@@ -63,6 +55,24 @@ TEST_F(MessageMemoryTest, NoMoreIsKeptThanTheLimit) {
   EXPECT_EQ(kMostKept, KeptMessageBytes());
 }
 
+// What is lent is refilled no sooner than it comes back.
+TEST_F(MessageMemoryTest, KeptAndLentTogetherStayWithinTheLimit) {
+  std::vector<MessageMemory> lent;
+  for (int i = 0; i < 64; ++i) {
+    std::vector<MessageMemory> pieces;
+    for (int piece = 0; piece < 3; ++piece) pieces.push_back(NewMessageMemory(kLargestKept));
+    pieces.clear();
+    if (MessageMemory memory = KeptMessageMemory(kLargestKept)) lent.push_back(std::move(memory));
+    EXPECT_LE(KeptMessageBytes() + lent.size() * kLargestKept, kMostKept);
+  }
+  EXPECT_EQ(kMostKept / kLargestKept, lent.size());
+  EXPECT_EQ(kMostKept, LentMessageBytes());
+  NewMessageMemory(kSmallestKept) = nullptr;
+  EXPECT_EQ(0u, KeptMessageBytes());
+  lent.clear();
+  EXPECT_EQ(kMostKept, KeptMessageBytes());
+}
+
 TEST_F(MessageMemoryTest, ThreadsShareIt) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
@@ -76,6 +86,7 @@ TEST_F(MessageMemoryTest, ThreadsShareIt) {
     });
   }
   for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(0u, LentMessageBytes());
   EXPECT_LE(KeptMessageBytes(), kMostKept);
 }
 

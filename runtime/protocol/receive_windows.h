@@ -14,7 +14,8 @@
 // any message's share.
 //
 // New memory for a message grows with what has been received, to at most twice that, whatever size
-// was announced. Only memory that the process keeps anyway is taken for all of it at once.
+// was announced. Only memory that the process keeps anyway is lent for all of it at once: at most
+// kMostKept bytes for all connections (see message_memory.h), which the windows do not count.
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_RECEIVE_WINDOWS_H_
 #define ANYWIRE_RUNTIME_PROTOCOL_RECEIVE_WINDOWS_H_
 

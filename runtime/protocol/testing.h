@@ -20,6 +20,7 @@
 #include "runtime/protocol/protocol.h"
 #include "runtime/protocol/wire_client.h"
 #include "runtime/protocol/wire_server.h"
+#include "runtime/wire/call_frames.h"
 
 namespace anywire::protocol::testing {
 
@@ -81,6 +82,16 @@ inline std::string Bytes(std::initializer_list<int> bytes) {
   std::string text;
   for (const int byte : bytes) text += static_cast<char>(byte);
   return text;
+}
+
+// The head of a first piece that announces `size` bytes.
+inline std::string FirstPiece(size_t size) {
+  wire::DataFrame data;
+  data.flags = wire::kMessage | wire::kPartial;
+  data.message_size = size;
+  std::string head(wire::DataHeadSize(data, true), '\0');
+  wire::WriteDataHead(data, true, reinterpret_cast<uint8_t*>(head.data()));
+  return head;
 }
 
 inline std::string TextOf(const Event& event) {
