@@ -19,8 +19,6 @@
 namespace anywire::protocol {
 namespace {
 
-constexpr int kPlaces = 16;
-
 // Uses of memory that is kept are mistakes that a sanitizer shall see.
 void MarkKept([[maybe_unused]] uint8_t* memory, [[maybe_unused]] size_t capacity) {
 #ifdef ANYWIRE_ASAN
@@ -37,28 +35,34 @@ void MarkUsed([[maybe_unused]] uint8_t* memory, [[maybe_unused]] size_t capacity
 // Trivially destructible: messages may be freed to the very end of the process.
 class Kept {
  public:
-  // False when the piece has no place: it is the caller's to free, and no longer in the account.
-  bool Put(uint8_t* memory, size_t capacity, bool lent) {
-    const MutexLock lock(&mutex_);
-    if (lent) lent_ -= capacity;
-    if (count_ == kPlaces || bytes_ + lent_ + capacity > kMostKept) return false;
-    MarkKept(memory, capacity);
-    places_[count_++] = {memory, capacity};
-    bytes_ += capacity;
-    return true;
+  // The oldest make room. What has none after all is freed.
+  void Put(uint8_t* memory, size_t capacity, bool lent) {
+    Place freed[kMostPiecesKept + 1];  // when the lock is, since that may take long
+    int freed_count = 0;
+    {
+      const MutexLock lock(&mutex_);
+      if (lent) lent_ -= capacity;
+      if (lent_ + capacity <= kMostKept) {
+        while (count_ == kMostPiecesKept || bytes_ + lent_ + capacity > kMostKept) {
+          freed[freed_count++] = Remove(0);
+        }
+        MarkKept(memory, capacity);
+        places_[count_++] = {memory, capacity};
+        bytes_ += capacity;
+      } else {
+        freed[freed_count++] = {memory, capacity};
+      }
+    }
+    for (int i = 0; i < freed_count; ++i) delete[] freed[i].memory;
   }
 
   // The last that came fits best with the processor's caches.
   MessageMemory Take(size_t size) {
     const MutexLock lock(&mutex_);
     for (int i = count_ - 1; i >= 0; --i) {
-      const Place place = places_[i];
-      if (place.capacity < size || place.capacity > 2 * size) continue;
-      for (int j = i + 1; j < count_; ++j) places_[j - 1] = places_[j];
-      --count_;
-      bytes_ -= place.capacity;
+      if (places_[i].capacity < size || places_[i].capacity > 2 * size) continue;
+      const Place place = Remove(i);
       lent_ += place.capacity;
-      MarkUsed(place.memory, place.capacity);
       return MessageMemory(place.memory, FreeMessageMemory{place.capacity, /*lent=*/true});
     }
     return nullptr;
@@ -66,12 +70,7 @@ class Kept {
 
   void Free() {
     const MutexLock lock(&mutex_);
-    for (; count_ > 0; --count_) {
-      const Place place = places_[count_ - 1];
-      bytes_ -= place.capacity;
-      MarkUsed(place.memory, place.capacity);
-      delete[] place.memory;
-    }
+    while (count_ > 0) delete[] Remove(count_ - 1).memory;
   }
 
   size_t bytes() {
@@ -89,8 +88,18 @@ class Kept {
     uint8_t* memory = nullptr;
     size_t capacity = 0;
   };
+
+  Place Remove(int index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const Place place = places_[index];
+    for (int i = index + 1; i < count_; ++i) places_[i - 1] = places_[i];
+    --count_;
+    bytes_ -= place.capacity;
+    MarkUsed(place.memory, place.capacity);
+    return place;
+  }
+
   Mutex mutex_;
-  Place places_[kPlaces] ABSL_GUARDED_BY(mutex_);  // in the order in which they came
+  Place places_[kMostPiecesKept] ABSL_GUARDED_BY(mutex_);  // in the order in which they came
   int count_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // in places_
   size_t lent_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -101,8 +110,11 @@ constinit Kept kept;
 }  // namespace
 
 void FreeMessageMemory::operator()(uint8_t* memory) const {
-  const bool keep = capacity >= kSmallestKept && capacity <= kLargestKept;
-  if (!keep || !kept.Put(memory, capacity, lent)) delete[] memory;
+  if (capacity >= kSmallestKept && capacity <= kLargestKept) {
+    kept.Put(memory, capacity, lent);
+  } else {
+    delete[] memory;
+  }
 }
 
 MessageMemory NewMessageMemory(size_t size) {

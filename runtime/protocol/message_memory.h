@@ -6,7 +6,8 @@
 // it stays in the process's account until it is let go of, and kept and lent pieces together are
 // never more than kMostKept bytes. So that is also the most that peers have of the process for
 // bytes that they only announced, and the most by which pieces are larger than what connections
-// count for the messages in them. While all is lent, memory is had from the system. Any thread.
+// count for the messages in them. While all is lent, memory is had from the system. What comes last
+// is kept: the pieces that were kept longest make room for it. Any thread.
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_MESSAGE_MEMORY_H_
 #define ANYWIRE_RUNTIME_PROTOCOL_MESSAGE_MEMORY_H_
 
@@ -26,6 +27,7 @@ using MessageMemory = std::unique_ptr<uint8_t[], FreeMessageMemory>;
 inline constexpr size_t kSmallestKept = 64 << 10;
 inline constexpr size_t kLargestKept = 4 << 20;
 inline constexpr size_t kMostKept = 8 << 20;
+inline constexpr int kMostPiecesKept = 16;
 
 // At least `size` bytes, uninitialised.
 MessageMemory NewMessageMemory(size_t size);

@@ -1,5 +1,6 @@
 #include "runtime/protocol/message_memory.h"
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -50,9 +51,56 @@ TEST_F(MessageMemoryTest, NoMoreIsKeptThanTheLimit) {
   for (size_t i = 0; i < kMostKept / kLargestKept; ++i) {
     pieces.push_back(NewMessageMemory(kLargestKept));
   }
-  pieces.push_back(NewMessageMemory(kSmallestKept));
-  for (MessageMemory& piece : pieces) piece = nullptr;
+  pieces.clear();
   EXPECT_EQ(kMostKept, KeptMessageBytes());
+  NewMessageMemory(kSmallestKept) = nullptr;
+  EXPECT_EQ(kMostKept - kLargestKept + kSmallestKept, KeptMessageBytes());
+}
+
+// `count` pieces of the smallest size, all at once.
+void KeepSmall(int count) {
+  std::vector<MessageMemory> pieces;
+  for (int i = 0; i < count; ++i) pieces.push_back(NewMessageMemory(kSmallestKept));
+}
+
+TEST_F(MessageMemoryTest, NoMorePiecesAreKeptThanTheLimit) {
+  for (const int count : {kMostPiecesKept - 1, kMostPiecesKept, kMostPiecesKept + 1}) {
+    SCOPED_TRACE(count);
+    FreeKeptMessageMemory();
+    KeepSmall(count);
+    EXPECT_EQ(kSmallestKept * static_cast<size_t>(std::min(count, kMostPiecesKept)),
+              KeptMessageBytes());
+  }
+}
+
+TEST_F(MessageMemoryTest, TheOldestMakeRoom) {
+  // For one more piece, one goes; for many bytes, many do.
+  for (const size_t size : {kLargestKept, kSmallestKept * 4, kSmallestKept * 9}) {
+    SCOPED_TRACE(size);
+    KeepSmall(kMostPiecesKept);
+    NewMessageMemory(size) = nullptr;
+    EXPECT_EQ((kMostPiecesKept - 1) * kSmallestKept + size, KeptMessageBytes());
+    EXPECT_NE(nullptr, KeptMessageMemory(size));
+    FreeKeptMessageMemory();
+  }
+  std::vector<MessageMemory> pieces;
+  pieces.push_back(NewMessageMemory(kLargestKept / 4));
+  pieces.push_back(NewMessageMemory(kLargestKept / 2));
+  pieces.push_back(NewMessageMemory(kLargestKept));
+  pieces.push_back(NewMessageMemory(kLargestKept));
+  for (MessageMemory& piece : pieces) piece = nullptr;  // from the first to the last
+  EXPECT_EQ(nullptr, KeptMessageMemory(kLargestKept / 4));
+  EXPECT_EQ(2 * kLargestKept, KeptMessageBytes());
+}
+
+TEST_F(MessageMemoryTest, NothingMakesRoomForWhatHasNoneAnyway) {
+  KeepSmall(2);
+  NewMessageMemory(kLargestKept) = nullptr;
+  const MessageMemory small = KeptMessageMemory(kSmallestKept);
+  const MessageMemory large = KeptMessageMemory(kLargestKept);
+  EXPECT_EQ(kSmallestKept + kLargestKept, LentMessageBytes());
+  NewMessageMemory(kLargestKept) = nullptr;
+  EXPECT_EQ(kSmallestKept, KeptMessageBytes());
 }
 
 // What is lent is refilled no sooner than it comes back.
