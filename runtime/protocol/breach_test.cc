@@ -20,8 +20,9 @@ using testing::MachinePair;
 using testing::SentFrame;
 
 const std::string kOpenText =
-    Bytes({0xa4, 0}) + Bytes({6}) + "test.M";                 // L, S: a call that goes on
-const std::string kOpenEnd = Bytes({0xa1, 0, 6}) + "test.M";  // L, E
+    Bytes({0xa4, 0}) + Bytes({6}) + "test.M";  // L, S: a call that goes on
+const std::string kMostGranted = Bytes({0x03, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40});  // 2^48
+const std::string kOpenEnd = Bytes({0xa1, 0, 6}) + "test.M";                               // L, E
 
 Limits Small() {
   Limits limits;
@@ -194,6 +195,8 @@ std::vector<Case> ServerCases() {
       {{{1, Bytes({0x03, 0})}}, "GRANT: of nothing"},
       {{{1, Bytes({0x03, 1, 1})}}, "GRANT: malformed"},
       {{{1, Bytes({0x03, 0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40})}}, "GRANT: an absurd amount"},
+      {{{1, kMostGranted}, {1, Bytes({0x03, 1})}}, "GRANT: an absurd amount"},
+      {{{1, Bytes({0x03, 1})}, {1, kMostGranted}}, "GRANT: an absurd amount"},
       // order
       {{{1, Bytes({0x41})}, {1, Bytes({0x44}) + "x"}}, "a frame after the client's last"},
       {{{1, Bytes({0x41})}, {1, Bytes({0x41})}}, "a frame after the client's last"},
@@ -345,6 +348,13 @@ TEST_F(BreachTest, ThePeersGoodbyeEndsTheCallsWithItsReason) {
   EXPECT_TRUE(pair_.client_log.frames.empty());
   ASSERT_EQ(pair_.client_events.size(), 1u);
   EXPECT_EQ(pair_.client_events[0].bits, Event::kFinished);
+}
+
+TEST_F(BreachTest, TheMostThatMayBeGrantedIsNoBreach) {
+  EXPECT_TRUE(ToServer({{1, kMostGranted}}).ok());
+  const std::string half = Bytes({0x03, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20});  // 2^47
+  EXPECT_TRUE(ToClient({{1, half}, {1, half}}).ok());
+  ClientEnds({{1, Bytes({0x03, 1})}}, "GRANT: an absurd amount");
 }
 
 // What may cross a call's end is no breach.
