@@ -1,5 +1,6 @@
 #include "transports/inproc/frame_batch.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -31,12 +32,25 @@ void FrameBatch::Take(FrameBatch& from) {
     std::swap(used_, from.used_);
     std::swap(bytes_, from.bytes_);
   } else {
-    std::move(from.chunks_.begin(), from.chunks_.end(), std::back_inserter(chunks_));
-    if (!from.empty()) used_ = from.used_;
-    bytes_ += from.bytes_;
-    frames_.insert(frames_.end(), from.frames_.begin(), from.frames_.end());
+    if (from.bytes_ <= chunks_.back().capacity() - used_) {
+      for (const ReceivedFrame& frame : from.frames_) {
+        const absl::Span<uint8_t> bytes = Append(frame.stream, frame.bytes.size());
+        std::copy(frame.bytes.begin(), frame.bytes.end(), bytes.begin());
+      }
+    } else {
+      std::move(from.chunks_.begin(), from.chunks_.end(), std::back_inserter(chunks_));
+      used_ = from.used_;
+      bytes_ += from.bytes_;
+      frames_.insert(frames_.end(), from.frames_.begin(), from.frames_.end());
+    }
   }
   from.Clear();
+}
+
+size_t FrameBatch::held() const {
+  size_t result = 0;
+  for (const BorrowedBytes& chunk : chunks_) result += chunk.capacity();
+  return result;
 }
 
 void FrameBatch::Clear() {

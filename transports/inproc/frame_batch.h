@@ -1,6 +1,7 @@
 // Frames one behind the other, on their way from a sender to a receiver. Their memory is borrowed
-// from the sender's thread and given back by the receiver's; in between it changes hands and is not
-// copied.
+// from the sender's thread and given back by the receiver's; in between it changes hands. What
+// comes behind frames that wait is copied to them if it fits into their memory, so that little
+// frames do not hold a block each; else nothing is copied.
 #ifndef ANYWIRE_TRANSPORTS_INPROC_FRAME_BATCH_H_
 #define ANYWIRE_TRANSPORTS_INPROC_FRAME_BATCH_H_
 
@@ -18,10 +19,12 @@ class FrameBatch {
  public:
   bool empty() const { return frames_.empty(); }
   size_t bytes() const { return bytes_; }
+  // Bytes of memory: at most about twice those of the frames, and two blocks.
+  size_t held() const;
 
   // Uninitialised bytes of a new last frame, at most IoBlock::kSize.
   absl::Span<uint8_t> Append(uint64_t stream, size_t size);
-  // Moves the frames of `from` behind ours.
+  // Moves the frames of `from` behind ours, and leaves it empty.
   void Take(FrameBatch& from);
   // All frames, until the batch changes.
   absl::Span<const ReceivedFrame> frames() const { return frames_; }

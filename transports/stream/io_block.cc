@@ -95,4 +95,6 @@ void ReturnSmallBlock::operator()(SmallBlock* block) const { small_blocks.Put(bl
 
 int IdleIoBlocks() { return blocks.count(); }
 
+int IdleSmallBlocks() { return small_blocks.count(); }
+
 }  // namespace anywire

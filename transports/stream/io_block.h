@@ -29,6 +29,7 @@ struct SmallBlock {
   static constexpr size_t kSize = 1024;
   uint8_t bytes[kSize];
 };
+// The same, of kSmallBlocksPerThread.
 struct ReturnSmallBlock {
   void operator()(SmallBlock* block) const;
 };
@@ -60,8 +61,9 @@ class BorrowedBytes {
   IoBlockPtr large_;
 };
 
-// How many blocks the calling thread keeps.
+// How many blocks of either kind the calling thread keeps.
 int IdleIoBlocks();
+int IdleSmallBlocks();
 
 }  // namespace anywire
 
