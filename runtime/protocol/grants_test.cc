@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "runtime/protocol/testing.h"
+#include "runtime/wire/frame_kinds.h"
 
 namespace anywire::protocol {
 namespace {
@@ -61,13 +62,44 @@ TEST(GrantsTest, AReaderThatStopsIsGrantedNoMore) {
   MachinePair pair;
   OpenCall call(pair);
   const std::string message(kLarge, 'x');
-  SendAndRead(pair, call, message);
-  for (int i = 0; i < 2; ++i) {
+  const size_t share = Limits().call_window / 2;
+  const size_t excess = kLarge + wire::kMessageOverhead - share;
+  // However long the row is.
+  for (int i = 0; i < 4; ++i) {
+    SendAndRead(pair, call, message);
+    EXPECT_EQ(pair.server.account().held, 2 * excess);
+  }
+  // What is unread counts too, whether or not the reader then goes on.
+  for (size_t unread = 1; unread <= 2; ++unread) {
     ASSERT_EQ(pair.client.Send(call.client, PayloadOf(message)), SendResult::kQueued);
     ASSERT_TRUE(pair.Settle().ok());
     EXPECT_NE(Find(pair.TakeServerEvents(), Event::kMessage), nullptr);
+    EXPECT_EQ(pair.server.account().held, 2 * excess + unread * share);
   }
-  EXPECT_LT(SentAtOnce(pair, call, message), kLarge);  // its share has no credit either
+  pair.server.Consumed(call.server, kLarge);
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_EQ(pair.server.account().held, 2 * excess + share);
+}
+
+TEST(GrantsTest, WhereTwoDoNotFitOneIsGrantedAhead) {
+  Limits limits;
+  limits.call_window = 16 << 10;
+  limits.connection_buffer = 0;  // hence four of the largest messages, and one to grant ahead
+  limits.max_receive_message_size = kLarge;
+  MachinePair pair(Limits(), limits);
+  OpenCall call(pair);
+  const std::string message(kLarge, 'x');
+  SendAndRead(pair, call, message);
+  EXPECT_EQ(pair.server.account().held, kLarge + wire::kMessageOverhead - limits.call_window / 2);
+  EXPECT_GT(SentAtOnce(pair, call, message), kLarge);
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_NE(Find(pair.TakeServerEvents(), Event::kMessage), nullptr);
+  // And none where one does not fit either, beside the message that is unread.
+  OpenCall other(pair);
+  const size_t before = pair.server.account().held;
+  SendAndRead(pair, other, message);
+  EXPECT_EQ(pair.server.account().held, before);
+  EXPECT_LT(SentAtOnce(pair, other, message), kLarge);
 }
 
 TEST(GrantsTest, HalfOfTheReservationsIsNeverGrantedAhead) {

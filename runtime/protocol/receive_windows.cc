@@ -224,10 +224,14 @@ void ReceiveWindows::GrantWaiting() {
 
 // The reader has taken a message with so much beyond its share.
 void ReceiveWindows::GrantAhead(Call& call, size_t excess) {
+  if (!waiting_.empty()) return;
   const size_t has = call.granted + call.reserved_held;
-  if (has >= 2 * excess || !waiting_.empty()) return;
-  const size_t more = 2 * excess - has;
-  if (reserved_ + more <= reservations_ / 2) Grant(call, more);
+  for (const size_t wanted : {2 * excess, excess}) {
+    if (has >= wanted) return;
+    if (reserved_ + wanted - has > reservations_ / 2) continue;
+    Grant(call, wanted - has);
+    return;
+  }
 }
 
 }  // namespace anywire::protocol

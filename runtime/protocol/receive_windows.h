@@ -6,8 +6,9 @@
 // reservations: what large messages have beyond their shares. The peer is granted them as the sizes
 // that it announces ask for them, in that order; they are given back when the message is consumed
 // or its direction has ended. A call whose reader takes large messages is granted as much ahead as
-// two more of them need, so that the peer need not wait for a grant with each; but all that is
-// granted ahead stays within half of the reservations, and any message fits in the other half.
+// two more of them need, or one if there is no room for two, so that the peer need not wait for a
+// grant with each; but all that is granted ahead stays within half of the reservations, and any
+// message fits in the other half.
 //
 // Consumed bytes are given back in batches: when they are as many as the peer still has. So small
 // calls cost no frames, and once all is consumed the peer has at least half a window, which covers
