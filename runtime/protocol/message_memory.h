@@ -5,9 +5,9 @@
 // process when they are let go of and serve all connections. A piece that is taken again is lent:
 // it stays in the process's account until it is let go of, and kept and lent pieces together are
 // never more than kMostKept bytes. So that is also the most that peers have of the process for
-// bytes that they only announced, and the most by which pieces are larger than what connections
-// count for the messages in them. While all is lent, memory is had from the system. What comes last
-// is kept: the pieces that were kept longest make room for it. Any thread.
+// bytes that they only announced, and the most by which all pieces together exceed the sizes asked
+// for, which are what connections count. While all is lent, memory is had from the system. What
+// comes last is kept: the pieces that were kept longest make room for it. Any thread.
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_MESSAGE_MEMORY_H_
 #define ANYWIRE_RUNTIME_PROTOCOL_MESSAGE_MEMORY_H_
 
