@@ -1,11 +1,10 @@
-// A stream socket and the frames on it.
+// A stream of bytes both ways, and the frames on it.
 #ifndef ANYWIRE_TESTS_BENCH_RAW_CONNECTION_H_
 #define ANYWIRE_TESTS_BENCH_RAW_CONNECTION_H_
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -26,45 +25,28 @@ struct FrameHeader {
   uint32_t number = 0;  // of a call
 };
 
-// An address of anywire's: tcp (the loopback and a port, which may be 0), unix, unix-abstract.
-class SocketUri {
- public:
-  explicit SocketUri(const std::string& uri);
-  int Listen() const;
-  int Connect() const;
-  // The URI with the port that `listener` has.
-  std::string Bound(int listener) const;
-
- private:
-  int NewSocket() const;
-
-  const std::string uri_;
-  sockaddr_storage storage_ = {};
-  socklen_t size_ = 0;
-};
-
-// Owns the descriptor.
+// Bytes there and back, however they travel. One thread reads while another writes.
 class RawConnection {
  public:
-  RawConnection(int fd, bool spins) : fd_(fd), spins_(spins) {}
-  ~RawConnection();
-  RawConnection(const RawConnection&) = delete;
-  RawConnection& operator=(const RawConnection&) = delete;
+  virtual ~RawConnection() = default;
 
   // All of it.
-  void Write(absl::string_view bytes);
+  virtual void Write(absl::string_view bytes) = 0;
   // At least one byte, 0 at the end.
-  size_t Read(char* buffer, size_t size);
+  virtual size_t Read(char* buffer, size_t size) = 0;
+  // Nothing more is written.
+  virtual void EndWriting() = 0;
+  // Ends a Read on another thread.
+  virtual void Shutdown() = 0;
+
   // All of it; false at the end.
   bool ReadAll(char* buffer, size_t size);
-  // Nothing more is written.
-  void EndWriting();
-  // Ends a Read on another thread.
-  void Shutdown();
+};
 
- private:
-  const int fd_;
-  const bool spins_;
+// How a connection is made of a socket, which it owns from then on.
+struct RawTransport {
+  std::unique_ptr<RawConnection> (*connected)(int fd, bool spins);  // the client's
+  std::unique_ptr<RawConnection> (*accepted)(int fd, bool spins);   // the server's
 };
 
 // Collects bytes and cuts frames out of them.

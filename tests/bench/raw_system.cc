@@ -3,8 +3,10 @@
 #include <string>
 
 #include "tests/bench/program.h"
+#include "tests/bench/raw_calls.h"
 #include "tests/bench/raw_direct.h"
-#include "tests/bench/raw_sockets.h"
+#include "tests/bench/raw_shm.h"
+#include "tests/bench/raw_socket.h"
 #include "tests/bench/system.h"
 
 namespace anywire::bench {
@@ -12,7 +14,10 @@ namespace {
 
 std::unique_ptr<System> FloorOf(const std::string& uri) {
   const std::string scheme = uri.substr(0, uri.find(':'));
-  if (scheme == "tcp" || scheme == "unix" || scheme == "unix-abstract") return MakeRawSockets();
+  if (scheme == "tcp" || scheme == "unix" || scheme == "unix-abstract") {
+    return MakeRawCalls({OverSocket, OverSocket});
+  }
+  if (scheme == "shm") return MakeRawCalls({OfferMemory, TakeMemory});
   if (scheme == "inproc") return MakeRawDirect();
   Die("no floor for " + uri);
 }

@@ -41,6 +41,30 @@ class TargetsTest(unittest.TestCase):
             self.assertIsNone(verdict.met)
             self.assertEqual(verdict.measured, "not measured")
 
+    def test_shared_memory_is_held_to_its_own_floor(self):
+        found = Results([
+            row("unary-64B", scenarios.RAW_BLOCKING, "shm", p50_us=10.0),
+            row("unary-64B", scenarios.ANYWIRE, "shm", p50_us=1.1),
+            row("unary-64B", scenarios.ANYWIRE_SLEEPING, "shm", p50_us=12.9),
+            row("unary-1MiB", scenarios.RAW_SPINNING, "shm", p50_us=100.0),
+            row("unary-1MiB", scenarios.RAW_BLOCKING, "shm", p50_us=200.0),
+            row("unary-1MiB", scenarios.ANYWIRE, "shm", p50_us=151.0),
+            row("in-flight-64", scenarios.ANYWIRE, "shm", per_s=3.0e6),
+            row("stream-up-1MiB", scenarios.RAW_BLOCKING, "shm", bytes_per_s=10e9),
+            row("stream-up-1MiB", scenarios.ANYWIRE_SLEEPING, "shm", bytes_per_s=8.9e9),
+            row("connect", scenarios.ANYWIRE, "shm", p50_us=299.0),
+        ])
+        outcomes = [(verdict.title, verdict.goal, verdict.met) for verdict in targets.verdicts(found)
+                    if "shm" in verdict.title]
+        self.assertEqual(outcomes, [
+            ("one 64 B call at a time, shm, p50", "1 us", False),
+            ("one 64 B call at a time, shm, nobody polls, p50", "raw blocking + 3 us: 13 us", True),
+            ("one 1 MiB call at a time, shm, p50", "raw x 1.5: 150 us", False),
+            ("64 B, 64 in flight, shm, callbacks", "3 M calls/s", True),
+            ("1 MiB messages one way, shm", "90 % of raw: 9 GB/s", False),
+            ("connection and first call, shm, p50", "300 us", True),
+        ])
+
     def test_counts(self):
         counts = {"tcp": {form: {"instructions": 3100.0, "allocations": 0.02, "client_calls": 2.05, "server_calls": 3.0}
                           for form in ("blocking", "callback", "coroutine")}}
@@ -55,7 +79,7 @@ class TargetsTest(unittest.TestCase):
         names = ("p50_us", "p99_us", "per_s", "bytes_per_s", "cpu_us", "client_heap_bytes", "server_heap_bytes")
         rows = [row(scenario.name, system, transport, placement, **dict.fromkeys(names, 1.0))
                 for scenario in scenarios.SCENARIOS for system in scenarios.SYSTEMS
-                for transport in ("tcp", "unix", "inproc") for placement in scenarios.PLACEMENTS]
+                for transport in ("tcp", "unix", "shm", "inproc") for placement in scenarios.PLACEMENTS]
         unmeasured = [verdict.title for verdict in targets.verdicts(Results(rows)) if verdict.met is None]
         self.assertTrue(all(title.startswith(("user instructions", "heap allocations", "system calls")) for title in unmeasured),
                         unmeasured)

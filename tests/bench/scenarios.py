@@ -57,10 +57,10 @@ class System:
 
 
 RAW_SPINNING = System("raw, spinning", "bench_raw", {"wait": "spin"},
-                      schemes=("tcp", "unix", "unix-abstract"), in_process=False,
+                      schemes=("tcp", "unix", "unix-abstract", "shm"), in_process=False,
                       placements=(TWO_CORES,), spins=True)
 RAW_BLOCKING = System("raw, blocking", "bench_raw", {"wait": "block"},
-                      schemes=("tcp", "unix", "unix-abstract", "inproc"))
+                      schemes=("tcp", "unix", "unix-abstract", "shm", "inproc"))
 ANYWIRE = System("anywire, adaptive", "bench_anywire", spins=True)
 ANYWIRE_SLEEPING = System("anywire, sleeping", "bench_anywire", config='runtime { max_spin: "0s" }\n')
 GRPC_SYNC = System("gRPC, sync", "bench_grpc", {"api": "sync"}, schemes=("tcp", "unix", "inproc"))
@@ -117,14 +117,14 @@ def _open(percent, quick):
 
 SCENARIOS = (
     _unary("0B", 0, ()),
-    _unary("64B", 64, ("tcp", "unix", "inproc")),
+    _unary("64B", 64, ("tcp", "unix", "shm", "inproc")),
     _unary("1.5KB", 1500, ()),
     _unary("64KiB", 65536, ()),
     _unary("1MiB", 1 << 20, ("tcp",)),
     _in_flight(1, ()),
     _in_flight(8, ()),
-    _in_flight(64, ("tcp", "unix", "inproc")),
-    _in_flight(512, ("tcp", "unix")),
+    _in_flight(64, ("tcp", "unix", "shm", "inproc")),
+    _in_flight(512, ("tcp", "unix", "shm")),
     Scenario("in-flight-64-coroutine", "64 B, 64 in flight on one connection, coroutines", CALLS,
              {"size": 64, "in_flight": 64, "form": "coroutine"},
              without=(RAW_SPINNING, RAW_BLOCKING, GRPC_SYNC, GRPC_CALLBACK, CAPNP)),
@@ -134,7 +134,7 @@ SCENARIOS = (
              placements=(TWO_CORES, UNPINNED), without=(CAPNP,), quick=("tcp",),
              note="The floor has a connection for each thread."),
     Scenario("stream-up-1MiB", "a stream of 1 MiB messages, one way", BYTES,
-             {"pattern": "upload", "size": 1 << 20}, placements=PLACEMENTS, quick=("tcp", "unix"),
+             {"pattern": "upload", "size": 1 << 20}, placements=PLACEMENTS, quick=("tcp", "unix", "shm"),
              note="The floor moves bytes, without protobuf."),
     Scenario("stream-both-64B", "a stream of 64 B messages, both ways", MESSAGES,
              {"pattern": "chat", "size": 64}, without=(CAPNP,), quick=("tcp",)),

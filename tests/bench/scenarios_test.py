@@ -9,8 +9,9 @@ from tests.bench.transports import Transport
 TCP = Transport("tcp", "tcp:127.0.0.1:0", False)
 UNIX = Transport("unix", "unix:/tmp/x", False)
 INPROC = Transport("inproc", "inproc:x", True)
-NEW = Transport("shm", "shm:/tmp/y", False)
-ALL = [INPROC, UNIX, TCP]
+SHM = Transport("shm", "shm:/tmp/y", False)
+NEW = Transport("new", "new:/tmp/z", False)
+ALL = [INPROC, SHM, UNIX, TCP]
 
 
 def names(groups):
@@ -27,7 +28,7 @@ class TableTest(unittest.TestCase):
     def test_what_the_table_refers_to_exists(self):
         for scenario in scenarios.SCENARIOS:
             self.assertTrue(set(scenario.without) <= set(scenarios.SYSTEMS), scenario.name)
-            self.assertTrue(set(scenario.quick) <= {"tcp", "unix", "inproc"}, scenario.name)
+            self.assertTrue(set(scenario.quick) <= {"tcp", "unix", "shm", "inproc"}, scenario.name)
             self.assertNotIn(scenarios.ANYWIRE, scenario.without)
 
     def test_a_wrong_placement_is_refused(self):
@@ -46,6 +47,13 @@ class PlanTest(unittest.TestCase):
         self.assertEqual({group.scenario.name for group in groups},
                          {scenario.name for scenario in scenarios.SCENARIOS})
         self.assertEqual({system.program for group in groups for system in group.systems}, {"bench_anywire"})
+
+    def test_every_way_between_processes_has_a_floor_that_spins_and_one_that_blocks(self):
+        for transport in (TCP, UNIX, SHM):
+            for scenario in ("unary-64B", "in-flight-64", "stream-up-1MiB", "stream-both-64B"):
+                found = names(scenarios.plan([transport], 2))
+                for system in scenarios.FLOORS:
+                    self.assertIn("/".join((scenario, transport.scheme, scenarios.TWO_CORES, system.name)), found)
 
     def test_inside_a_process_there_is_no_core_for_each_side(self):
         for group in scenarios.plan([INPROC], 2):
@@ -68,7 +76,7 @@ class PlanTest(unittest.TestCase):
     def test_quick_is_a_small_part_and_has_every_kind_of_peer(self):
         quick, full = scenarios.plan(ALL, 2, quick=True), scenarios.plan(ALL, 2)
         self.assertLess(names(quick), names(full))
-        self.assertLess(len(names(quick)), 150)
+        self.assertLess(len(names(quick)), 160)
         self.assertEqual({system.name for group in quick for system in group.systems},
                          {system.name for system in scenarios.SYSTEMS})
 

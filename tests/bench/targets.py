@@ -5,7 +5,7 @@ import dataclasses
 from tests.bench import results as figures
 from tests.bench import scenarios, terminal
 
-TCP, UNIX, INPROC = "tcp", "unix", "inproc"
+TCP, UNIX, SHM, INPROC = "tcp", "unix", "shm", "inproc"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,17 +76,24 @@ def _waiting_calls(look):
         yield _at_most("one 64 B call at a time, %s, nobody polls, p50" % transport, "raw blocking x 1.10",
                        look.median(scenarios.ANYWIRE_SLEEPING, "unary-64B", transport, "p50_us"),
                        _times(look.median(scenarios.RAW_BLOCKING, "unary-64B", transport, "p50_us"), 1.10), "us")
+    yield _at_most("one 64 B call at a time, shm, p50", "", look.median(scenarios.ANYWIRE, "unary-64B", SHM, "p50_us"), 1.0, "us")
+    yield _at_most("one 64 B call at a time, shm, nobody polls, p50", "raw blocking + 3 us",
+                   look.median(scenarios.ANYWIRE_SLEEPING, "unary-64B", SHM, "p50_us"),
+                   _plus(look.median(scenarios.RAW_BLOCKING, "unary-64B", SHM, "p50_us"), 3), "us")
+    yield _at_most("one 1 MiB call at a time, shm, p50", "raw x 1.5",
+                   look.best((scenarios.ANYWIRE, scenarios.ANYWIRE_SLEEPING), "unary-1MiB", SHM, "p50_us"),
+                   _times(look.best(scenarios.FLOORS, "unary-1MiB", SHM, "p50_us"), 1.5), "us")
     yield _at_most("one 64 B call at a time, inproc, p50", "",
                    look.best((scenarios.ANYWIRE,), "unary-64B", INPROC, "p50_us", placement=scenarios.UNPINNED), 0.5, "us")
 
 
 def _in_flight(look):
-    for number, transport, fixed in ((64, TCP, 1.2e6), (64, UNIX, 1.5e6), (512, TCP, 2e6)):
+    for number, transport, fixed in ((64, TCP, 1.2e6), (64, UNIX, 1.5e6), (64, SHM, 3e6), (512, TCP, 2e6)):
         title = "64 B, %d in flight, %s, callbacks" % (number, transport)
         scenario = "in-flight-%d" % number
         measured = look.best((scenarios.ANYWIRE, scenarios.ANYWIRE_SLEEPING), scenario, transport, "per_s", lower=False)
         yield _at_least(title, "", measured, fixed, "calls/s")
-        if number == 64:
+        if number == 64 and transport != SHM:
             yield _at_least(title, "a third of the hand-written ceiling", measured,
                             _times(look.best(scenarios.FLOORS, scenario, transport, "per_s", lower=False), 1 / 3), "calls/s")
     for placement in (scenarios.TWO_CORES, scenarios.UNPINNED):
@@ -96,7 +103,7 @@ def _in_flight(look):
 
 
 def _streams(look):
-    for transport in (TCP, UNIX):
+    for transport in (TCP, UNIX, SHM):
         yield _at_least("1 MiB messages one way, %s" % transport, "90 % of raw",
                         look.best((scenarios.ANYWIRE, scenarios.ANYWIRE_SLEEPING), "stream-up-1MiB", transport,
                                   "bytes_per_s", lower=False),
@@ -132,6 +139,8 @@ def _connections(look):
         yield _at_most("processor time a call at 1,000 calls/s, %s, nobody polls" % transport, "raw + 10 us",
                        look.median(scenarios.ANYWIRE_SLEEPING, "low-rate", transport, "cpu_us"),
                        _plus(look.median(scenarios.RAW_BLOCKING, "low-rate", transport, "cpu_us"), 10), "us")
+    yield _at_most("connection and first call, shm, p50", "", look.median(scenarios.ANYWIRE, "connect", SHM, "p50_us"),
+                   300, "us")
 
 
 def verdicts(results, counts=None):

@@ -1,16 +1,15 @@
-#include "tests/bench/raw_sockets.h"
+#include "tests/bench/raw_calls.h"
 
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <vector>
 
 #include "tests/bench/protobuf_work.h"
-#include "tests/bench/raw_connection.h"
+#include "tests/bench/raw_socket.h"
 
 namespace anywire::bench {
 namespace {
@@ -47,8 +46,7 @@ void TakeUpload(RawConnection& connection) {
   connection.Write({reinterpret_cast<const char*>(&total), sizeof total});
 }
 
-void ServeConnection(int fd, bool spins) {
-  RawConnection connection(fd, spins);
+void ServeConnection(RawConnection& connection) {
   FrameReader reader(connection);
   std::string replies;
   while (reader.Fill()) {
@@ -75,16 +73,17 @@ void ServeConnection(int fd, bool spins) {
 // The connection that a thread's waiting calls use, and whose it is.
 struct OwnConnection {
   uint64_t client = 0;
-  std::optional<RawConnection> connection;
+  std::unique_ptr<RawConnection> connection;
 };
 thread_local OwnConnection own;
 
 // Many calls on one connection.
 class Pipeline {
  public:
-  Pipeline(int fd, bool spins) : connection_(fd, spins), reader_([this] { Read(); }) {}
+  explicit Pipeline(std::unique_ptr<RawConnection> connection)
+      : connection_(std::move(connection)), reader_([this] { Read(); }) {}
   ~Pipeline() {
-    connection_.Shutdown();
+    connection_->Shutdown();
     reader_.join();
   }
 
@@ -118,7 +117,7 @@ class Pipeline {
     while (!out_.empty()) {
       std::swap(out_, written_);
       lock.unlock();
-      connection_.Write(written_);
+      connection_->Write(written_);
       written_.clear();
       lock.lock();
     }
@@ -126,7 +125,7 @@ class Pipeline {
   }
 
   void Read() {
-    FrameReader reader(connection_);
+    FrameReader reader(*connection_);
     std::string again;
     while (reader.Fill()) {
       {
@@ -148,7 +147,7 @@ class Pipeline {
     }
   }
 
-  RawConnection connection_;
+  const std::unique_ptr<RawConnection> connection_;
   std::mutex calls_mutex_;
   std::vector<RepeatedCall*> calls_;  // by number
   std::vector<uint32_t> free_numbers_;
@@ -161,15 +160,15 @@ class Pipeline {
 
 class RawClient final : public Client {
  public:
-  RawClient(const std::string& uri, const Parameters& parameters)
-      : uri_(uri), spins_(Spins(parameters)), id_(++last_id_) {}
+  RawClient(const RawTransport& transport, const std::string& uri, const Parameters& parameters)
+      : transport_(transport), uri_(uri), spins_(Spins(parameters)), id_(++last_id_) {}
   ~RawClient() override {
-    if (own.client == id_) own.connection.reset();
+    if (own.client == id_) own.connection = nullptr;
   }
 
   void Call(const EchoMessage& request) override {
     if (own.client != id_) {
-      own.connection.emplace(uri_.Connect(), spins_);
+      own.connection = NewConnection();
       own.client = id_;
     }
     thread_local std::string frame;
@@ -184,39 +183,39 @@ class RawClient final : public Client {
   }
 
   void Start(RepeatedCall& call) override {
-    if (pipeline_ == nullptr) pipeline_ = std::make_unique<Pipeline>(uri_.Connect(), spins_);
+    if (pipeline_ == nullptr) pipeline_ = std::make_unique<Pipeline>(NewConnection());
     pipeline_->Start(call);
   }
 
   uint64_t Upload(const EchoMessage& message, const std::atomic<bool>& stop) override {
-    RawConnection connection(uri_.Connect(), spins_);
+    const std::unique_ptr<RawConnection> connection = NewConnection();
     char header[kHeaderSize];
     PutHeader({FrameKind::kUpload, 0, 0}, header);
-    connection.Write({header, sizeof header});
+    connection->Write({header, sizeof header});
     // Waits for the header alone to be read: bytes behind it would be taken for frames.
     char go;
-    if (!connection.ReadAll(&go, 1)) Die("the server is gone");
+    if (!connection->ReadAll(&go, 1)) Die("the server is gone");
     uint64_t total = 0;
-    while (!stop.load(std::memory_order_relaxed)) connection.Write(message.payload());
-    connection.EndWriting();
-    if (!connection.ReadAll(reinterpret_cast<char*>(&total), sizeof total)) {
+    while (!stop.load(std::memory_order_relaxed)) connection->Write(message.payload());
+    connection->EndWriting();
+    if (!connection->ReadAll(reinterpret_cast<char*>(&total), sizeof total)) {
       Die("the server is gone");
     }
     return total / message.payload().size();
   }
 
   void Chat(const EchoMessage& message, ChatProgress& progress) override {
-    RawConnection connection(uri_.Connect(), spins_);
+    const std::unique_ptr<RawConnection> connection = NewConnection();
     std::thread writer([&] {
       std::string out;
       while (!progress.stop.load(std::memory_order_relaxed)) {
         out.clear();
         while (out.size() < kChatBuffer) AppendCall(message, 0, &out);
-        connection.Write(out);
+        connection->Write(out);
       }
-      connection.EndWriting();
+      connection->EndWriting();
     });
-    FrameReader reader(connection);
+    FrameReader reader(*connection);
     while (reader.Fill()) {
       FrameHeader header;
       absl::string_view frame;
@@ -230,36 +229,50 @@ class RawClient final : public Client {
   }
 
  private:
+  std::unique_ptr<RawConnection> NewConnection() const {
+    return transport_.connected(uri_.Connect(), spins_);
+  }
+
   static inline std::atomic<uint64_t> last_id_{0};
 
+  const RawTransport transport_;
   const SocketUri uri_;
   const bool spins_;
   const uint64_t id_;
   std::unique_ptr<Pipeline> pipeline_;
 };
 
-class RawSockets final : public System {
+class RawCalls final : public System {
  public:
+  explicit RawCalls(const RawTransport& transport) : transport_(transport) {}
+
   std::string StartServer(const std::string& uri, const Parameters& parameters) override {
     const SocketUri address(uri);
     const int listener = address.Listen();
-    std::thread([listener, spins = Spins(parameters)] {
+    std::thread([listener, transport = transport_, spins = Spins(parameters)] {
       while (true) {
         const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
         if (fd < 0) Die(std::string("cannot accept: ") + strerror(errno));
-        std::thread(ServeConnection, fd, spins).detach();
+        std::thread([fd, transport, spins] {
+          ServeConnection(*transport.accepted(fd, spins));
+        }).detach();
       }
     }).detach();
     return address.Bound(listener);
   }
   void StopServer() override {}  // its threads end with the process
   std::unique_ptr<Client> Connect(const std::string& uri, const Parameters& parameters) override {
-    return std::make_unique<RawClient>(uri, parameters);
+    return std::make_unique<RawClient>(transport_, uri, parameters);
   }
+
+ private:
+  const RawTransport transport_;
 };
 
 }  // namespace
 
-std::unique_ptr<System> MakeRawSockets() { return std::make_unique<RawSockets>(); }
+std::unique_ptr<System> MakeRawCalls(const RawTransport& transport) {
+  return std::make_unique<RawCalls>(transport);
+}
 
 }  // namespace anywire::bench
