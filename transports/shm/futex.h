@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <climits>
 #include <cstdint>
 
 namespace anywire {
@@ -25,8 +24,10 @@ inline void FutexWait(const void* word, uint32_t value, std::chrono::nanoseconds
   syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, nullptr, 0);
 }
 
-inline void FutexWake(const void* word) {
-  syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+// Wakes one thread that sleeps on `word`. No more: whoever has mapped the word may park threads on
+// it by the thousand, and waking those would be work of ours.
+inline void FutexWakeOne(const void* word) {
+  syscall(SYS_futex, word, FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 
 }  // namespace anywire

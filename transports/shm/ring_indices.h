@@ -182,7 +182,8 @@ class RingConsumer {
     word_ &= ~uint32_t{3};
     words_.sleep.StoreRelaxed(word_);
   }
-  bool announced() const { return (word_ & 3) != 0; }
+  // How this side has said that it sleeps.
+  Sleep announced() const { return static_cast<Sleep>(word_ & 3); }
   // A thread that has announced its sleep looks at `rung`: unless it has been rung for, it sleeps
   // while that stays the same.
   uint32_t Rung() const { return words_.rung.LoadSeqCst(); }

@@ -114,7 +114,7 @@ absl::Status ShmConnection::Transmit() {
     case Sleep::kAwake:
       break;
     case Sleep::kThread:
-      FutexWake(output_.rung_word());
+      FutexWakeOne(output_.rung_word());
       break;
     case Sleep::kLoop:
       RingSocket();
@@ -256,7 +256,7 @@ void ShmConnection::Attend(bool rung) {
   }
   destroyed_ = nullptr;
   MutexLock lock(&sleep_mutex_);
-  if (watching_ && !input_.consumer().announced()) Arm();
+  if (watching_ && input_.consumer().announced() == Sleep::kAwake) Arm();
 }
 
 // ---- the end
@@ -269,7 +269,14 @@ void ShmConnection::End(State state) {
     if (!state_.compare_exchange_weak(present, state)) continue;
     // The peer and our loop hear of it by the socket.
     shutdown(socket_.get(), SHUT_RDWR);
-    FutexWake(input_.rung_word());
+    // A thread that announces itself after this look sees state_. One that is just about to sleep,
+    // or whose wake-up a thread of the peer takes, looks up by itself.
+    bool thread_sleeps;
+    {
+      MutexLock lock(&sleep_mutex_);
+      thread_sleeps = input_.consumer().announced() == Sleep::kThread;
+    }
+    if (thread_sleeps) FutexWakeOne(input_.rung_word());
     return;
   }
 }

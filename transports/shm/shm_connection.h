@@ -59,7 +59,7 @@ class ShmConnection final : public Connection, private EventLoop::Watch, private
   void HearRings();
   void RingSocket();
 
-  void End(State state);
+  void End(State state) ABSL_LOCKS_EXCLUDED(sleep_mutex_);
   absl::Status EndStatus(State state) const;
   absl::StatusOr<absl::Span<const ReceivedFrame>> ReceiveLast();
   void LookForPeer();

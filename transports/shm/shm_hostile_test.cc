@@ -2,12 +2,15 @@
 // else.
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <climits>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -265,6 +268,73 @@ TEST_F(ShmHostileTest, RingsThatNobodyAskedForAreDataLoss) {
   ASSERT_EQ(2, send(hostile.socket.get(), rings.data(), rings.size(), MSG_NOSIGNAL));
   EXPECT_EQ(absl::StatusCode::kDataLoss, server.ReceiveEnd().code());
   EXPECT_TRUE(IsClosed(hostile.socket.get()));
+}
+
+// Threads that sleep by futex, moved between words while they do: so it is known how many sleep.
+class Sleepers {
+ public:
+  explicit Sleepers(const void* word) : word_(word) {
+    for (int i = 0; i < kCount; ++i) {
+      threads_.emplace_back([this] {
+        const timespec limit = {kPatience.count(), 0};
+        syscall(SYS_futex, &lobby_, FUTEX_WAIT, 0, &limit, nullptr, 0);
+      });
+    }
+    const Instant end = Patience();
+    for (int there = 0; there < kCount; there += Move(&lobby_, word_)) {
+      if (std::chrono::steady_clock::now() > end) {
+        ADD_FAILURE() << "only " << there << " sleep";
+        break;
+      }
+    }
+  }
+  ~Sleepers() {
+    Move(word_, &lobby_);
+    syscall(SYS_futex, &lobby_, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+    for (std::thread& thread : threads_) thread.join();
+  }
+  // How many still sleep on the word.
+  int Remaining() {
+    const int remaining = Move(word_, &lobby_);
+    EXPECT_EQ(remaining, Move(&lobby_, word_));
+    return remaining;
+  }
+
+  static constexpr int kCount = 50;
+
+ private:
+  // Returns how many.
+  static int Move(const void* from, const void* to) {
+    return static_cast<int>(
+        syscall(SYS_futex, from, FUTEX_REQUEUE, 0, static_cast<long>(INT_MAX), to, 0));
+  }
+
+  const void* const word_;
+  const uint32_t lobby_ = 0;
+  std::vector<std::thread> threads_;
+};
+
+// It is one thread that a side sleeps with; what else a peer parks there is not for us to wake.
+TEST_F(ShmHostileTest, ThreadsParkedOnTheWordAreNotWoken) {
+  Listen(Options());
+  const Hostile hostile = Handshake(ConnectTo(path_));
+  Peer& server = Next();
+  Sleepers sleepers(hostile.in().rung.address());
+  for (uint32_t rings = 1; rings <= 3; ++rings) {
+    hostile.in().sleep.StoreSeqCst(4 * rings + static_cast<uint32_t>(Sleep::kThread));
+    ASSERT_TRUE(server.Send(1, "hello").ok());
+    EXPECT_EQ(4 * rings + static_cast<uint32_t>(Sleep::kThread), hostile.in().rung.LoadSeqCst());
+    EXPECT_GE(sleepers.Remaining(), Sleepers::kCount - static_cast<int>(rings));
+  }
+}
+
+TEST_F(ShmHostileTest, ThreadsParkedOnTheWordDelayNoEnd) {
+  Listen(Options());
+  const Hostile hostile = Handshake(ConnectTo(path_));
+  Peer& server = Next();
+  Sleepers sleepers(hostile.out().rung.address());
+  server.connection().Abort();
+  EXPECT_EQ(Sleepers::kCount, sleepers.Remaining());
 }
 
 // Nobody reads descriptors from the socket, so none stays.
