@@ -230,12 +230,10 @@ void ShmConnection::OnReady(uint32_t events) {
 void ShmConnection::HearRings() {
   uint8_t rings[64];
   const ssize_t size = recv(socket_.get(), rings, sizeof(rings), MSG_DONTWAIT);
-  if (size > 0) {
-    rings_heard_ += static_cast<uint64_t>(size);
-    if (rings_heard_ > rings_asked_.load()) End(State::kBrokenRing);
-  } else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
-    End(State::kGone);
-  }
+  if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) return End(State::kGone);
+  // To be woken for nothing is a ring, too: a byte out of band (MSG_OOB) does that.
+  rings_heard_ += size > 0 ? static_cast<uint64_t>(size) : 1;
+  if (rings_heard_ > rings_asked_.load()) End(State::kBrokenRing);
 }
 
 void ShmConnection::Attend(bool rung) {

@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -266,6 +269,29 @@ TEST_F(ShmHostileTest, RingsThatNobodyAskedForAreDataLoss) {
   server.connection().WatchReadable(false);
   const std::string rings(2, '\0');
   ASSERT_EQ(2, send(hostile.socket.get(), rings.data(), rings.size(), MSG_NOSIGNAL));
+  EXPECT_EQ(absl::StatusCode::kDataLoss, server.ReceiveEnd().code());
+  EXPECT_TRUE(IsClosed(hostile.socket.get()));
+}
+
+// The loop is woken by a byte out of band, and reads nothing.
+TEST_F(ShmHostileTest, RingsOutOfBandThatNobodyAskedForAreDataLoss) {
+  Listen(Options());
+  const Hostile hostile = Handshake(ConnectTo(path_));
+  Peer& server = Next();
+  server.connection().WatchReadable(true);  // asks for one
+  server.connection().WatchReadable(false);
+  for (int rings = 1; rings <= 2; ++rings) {
+    if (send(hostile.socket.get(), "", 1, MSG_OOB | MSG_NOSIGNAL) != 1) {
+      if (errno == EOPNOTSUPP) GTEST_SKIP() << "this kernel has no bytes out of band here";
+      ASSERT_EQ(EPIPE, errno);
+      break;
+    }
+    // Until the loop has dropped it: two that wait at once would be one that can be read.
+    pollfd ended = {hostile.socket.get(), POLLRDHUP, 0};
+    for (int waiting = 1; waiting != 0 && poll(&ended, 1, 1) == 0;) {
+      ASSERT_EQ(0, ioctl(hostile.socket.get(), SIOCOUTQ, &waiting));
+    }
+  }
   EXPECT_EQ(absl::StatusCode::kDataLoss, server.ReceiveEnd().code());
   EXPECT_TRUE(IsClosed(hostile.socket.get()));
 }
