@@ -207,6 +207,7 @@ TEST_F(ShmHostileTest, BadIndicesAndFramesAreDataLoss) {
            BadBytes{"more than is published", frame(100, 0, 16 + 96)},
            BadBytes{"an unknown kind", frame(8, 2, 24)},
            BadBytes{"a rewind that is cut off", frame(0, 1, kRing - 8)},
+           BadBytes{"a rewind and nothing behind it", frame(0, 1, kRing)},
        }) {
     const Hostile hostile = Handshake(ConnectTo(path_));
     Peer& server = Next();
@@ -225,12 +226,13 @@ TEST_F(ShmHostileTest, LimitsAreAllowedExactly) {
   Peer& server = Next();
   hostile.WriteHeader(0, kRing / 4, 0);
   const uint64_t end = ShmFrameSize(kRing / 4);
-  hostile.WriteHeader(end, 0, ShmFrameHeader::kRewind);
-  hostile.out().tail.StoreSeqCst(kRing);  // all of the ring is unread
+  hostile.out().tail.StoreSeqCst(end);
   EXPECT_EQ(kRing / 4, server.ReceiveOne().value().bytes.size());
-  hostile.WriteHeader(0, 1, 0);
-  hostile.out().tail.StoreSeqCst(kRing + 24);
-  EXPECT_EQ(1u, server.ReceiveOne().value().bytes.size());
+  // All of the ring is unread: a rewind, and a frame as far as where it began.
+  hostile.WriteHeader(end, 0, ShmFrameHeader::kRewind);
+  hostile.WriteHeader(0, kRing / 4, 0);
+  hostile.out().tail.StoreSeqCst(kRing + end);
+  EXPECT_EQ(kRing / 4, server.ReceiveOne().value().bytes.size());
 }
 
 TEST_F(ShmHostileTest, FramesBeforeABadOneAreGiven) {

@@ -46,6 +46,11 @@ uint64_t ShmInput::SizeOf(const ShmFrameHeader& header, uint64_t left) {
     size = header.size == 0 || header.size > max_frame_size_ ? 0 : ShmFrameSize(header.size);
   } else {
     size = mask_ + 1 - (consumer_.position() & mask_);
+    // Otherwise whoever takes frames could be kept busy for ever with none.
+    if (rewound_ || size >= left) {
+      Bad("a rewind without a frame behind it");
+      return 0;
+    }
   }
   if (size == 0 || size > left) {
     Bad("a frame's size is out of range");
@@ -65,6 +70,7 @@ void ShmInput::TakeLittle(uint64_t available) {
       frames_.push_back(
           {header.stream, absl::MakeConstSpan(little_ + taken + kShmFrameHeaderSize, header.size)});
     }
+    rewound_ = header.kind == ShmFrameHeader::kRewind;
     consumer_.Consume(size);
     taken += size;
   }
@@ -91,6 +97,7 @@ void ShmInput::TakeMuch(uint64_t available) {
       frames_.push_back({header.stream, absl::MakeConstSpan(body, header.size)});
       in_batch += size;
     }
+    rewound_ = header.kind == ShmFrameHeader::kRewind;
     consumer_.Consume(size);
     taken += size;
   }

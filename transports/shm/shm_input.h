@@ -77,7 +77,8 @@ class ShmInput {
   RingConsumer<NativeAtomics> consumer_;
   const void* const rung_word_;
   std::vector<ReceivedFrame> frames_;
-  IoBlockPtr block_;  // the copies, when they are many
+  IoBlockPtr block_;      // the copies, when they are many
+  bool rewound_ = false;  // what was taken last is a rewind
   bool taken_ = false;
   bool closed_ = false;
   uint64_t end_ = 0;  // when closed_

@@ -165,6 +165,60 @@ TEST(ShmRingTest, FullRingRefusesAndTakesAgain) {
   EXPECT_TRUE(ring.Send(1, std::string(ShmMaxFrameSize(kRing), 'y')));
 }
 
+// ---- rewinds
+
+// What a peer writes itself.
+struct ByHand : Ring {
+  void Header(uint64_t at, uint32_t size, uint32_t kind) {
+    WriteShmFrameHeader({size, kind, 1},
+                        made.region->ring(ShmRegion::kToConnector) + at % made.region->ring_size());
+  }
+  void Tail(uint64_t tail) { made.region->words(ShmRegion::kToConnector).tail.StoreSeqCst(tail); }
+};
+
+TEST(ShmRewindTest, OneWithoutAFrameBehindItIsAnError) {
+  for (const uint64_t before : {uint64_t{24}, uint64_t{kRing - 16}}) {  // much of a way, and little
+    for (const bool twice : {false, true}) {
+      ByHand ring;
+      uint64_t at = 0;
+      while (at < before) {
+        const uint64_t size = std::min<uint64_t>(before - at, 16384);
+        ring.Header(at, static_cast<uint32_t>(size - 16), ShmFrameHeader::kFrame);
+        at += size;
+      }
+      ring.Tail(at);
+      while (!ring.Receive().empty()) {
+      }
+      ASSERT_EQ(nullptr, ring.input.error());
+      // A way to the beginning, which alone or before another is none to a frame.
+      ring.Header(at, 0, ShmFrameHeader::kRewind);
+      ring.Header(0, 0, ShmFrameHeader::kRewind);
+      ring.Tail(twice ? kRing + before : kRing);
+      EXPECT_TRUE(ring.Receive().empty());
+      EXPECT_STREQ("a rewind without a frame behind it", ring.input.error());
+    }
+  }
+}
+
+// The producer never publishes one alone, however small the ring and whatever the sizes.
+TEST(ShmRewindTest, OursAlwaysHasAFrameBehindIt) {
+  std::mt19937_64 random(test::TestSeed(5));
+  for (size_t ring_size = 4096; ring_size <= kRing; ring_size *= 2) {
+    Ring ring(ring_size);
+    const size_t max = ShmMaxFrameSize(ring_size);
+    int sent = 0, received = 0;
+    for (int i = 0; i < 20'000; ++i) {
+      const size_t size = 1 + random() % (random() % 2 == 0 ? max : 100);
+      if (ring.Send(1, std::string(size, 'x'))) ++sent;
+      ASSERT_EQ(0u, ring.made.region->words(ShmRegion::kToConnector).tail.LoadAcquire() % 8);
+      if (random() % 4 != 0) received += static_cast<int>(ring.Receive().size());
+      ASSERT_EQ(nullptr, ring.input.error()) << ring_size;
+    }
+    for (size_t some; (some = ring.Receive().size()) > 0;) received += static_cast<int>(some);
+    EXPECT_EQ(sent, received);
+  }
+}
+
 // ---- death at every store
 
 // A producer's and consumer's life, in a process that shares nothing with us but the region.
