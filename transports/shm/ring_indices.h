@@ -32,7 +32,6 @@ struct NativeAtomics {
   template <typename T>
   class Word {
    public:
-    T LoadRelaxed() const { return value_.load(std::memory_order_relaxed); }
     T LoadAcquire() const { return value_.load(std::memory_order_acquire); }
     T LoadSeqCst() const { return value_.load(std::memory_order_seq_cst); }
     void StoreRelaxed(T value) { value_.store(value, std::memory_order_relaxed); }
@@ -94,8 +93,6 @@ class RingProducer {
     return true;
   }
   void Fill(uint64_t size) { position_ += size; }
-  // Takes back what was filled behind `position`.
-  void Rewind(uint64_t position) { position_ = position; }
   // Looks at what the consumer has given back. False when that cannot be: see broken.
   bool Refresh() {
     const uint64_t head = words_.head.LoadSeqCst();

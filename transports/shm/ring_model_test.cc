@@ -40,9 +40,8 @@ struct ModelAtomics {
   template <typename T>
   class Word {
    public:
-    T LoadRelaxed() const { return static_cast<T>(running->Load(id)); }
-    T LoadAcquire() const { return LoadRelaxed(); }
-    T LoadSeqCst() const { return LoadRelaxed(); }
+    T LoadAcquire() const { return static_cast<T>(running->Load(id)); }
+    T LoadSeqCst() const { return LoadAcquire(); }
     void StoreRelaxed(T value) { running->Store(id, value, Order::kRelaxed); }
     void StoreSeqCst(T value) {
       Order order = Order::kSeqCst;
