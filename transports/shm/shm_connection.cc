@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <utility>
 
 #include "absl/base/macros.h"
@@ -25,19 +26,31 @@ constexpr std::chrono::milliseconds kLongestSleep(50);
 // A thread that polls asks the system after the peer once in so many times.
 constexpr unsigned kPollsBetweenLooks = 1024;
 
-bool ParsedInPlace(InPlace in_place, const ConnectionInfo& info) {
+}  // namespace
+
+uid_t OverflowUid() {
+  static const uid_t kOverflowUid = [] {
+    unsigned uid = 65534;  // the kernel's default
+    if (std::FILE* const file = std::fopen("/proc/sys/kernel/overflowuid", "re")) {
+      if (std::fscanf(file, "%u", &uid) != 1) uid = 65534;
+      std::fclose(file);
+    }
+    return uid_t{uid};
+  }();
+  return kOverflowUid;
+}
+
+bool ParsedInPlace(InPlace in_place, const PeerIdentity& peer, uid_t own) {
   switch (in_place) {
     case InPlace::kNever:
       return false;
     case InPlace::kSameUser:
-      return info.peer.credentials.has_value() && info.peer.credentials->uid == geteuid();
+      return peer.credentials.has_value() && peer.credentials->uid == own && own != OverflowUid();
     case InPlace::kAlways:
       return true;
   }
   return false;
 }
-
-}  // namespace
 
 ShmConnection::ShmConnection(EventLoop& loop, UniqueFd socket, std::unique_ptr<ShmRegion> region,
                              ShmRegion::Direction output, ConnectionInfo info,
@@ -50,7 +63,7 @@ ShmConnection::ShmConnection(EventLoop& loop, UniqueFd socket, std::unique_ptr<S
       output_(*region_, output),
       input_(*region_,
              output == ShmRegion::kToListener ? ShmRegion::kToConnector : ShmRegion::kToListener,
-             ParsedInPlace(options.in_place, info_)) {
+             ParsedInPlace(options.in_place, info_.peer, geteuid())) {
   info_.max_frame_size = ShmMaxFrameSize(region_->ring_size());
   info_.ordered_across_streams = true;
   info_.host_private = true;

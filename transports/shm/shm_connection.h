@@ -7,6 +7,8 @@
 #ifndef ANYWIRE_TRANSPORTS_SHM_SHM_CONNECTION_H_
 #define ANYWIRE_TRANSPORTS_SHM_SHM_CONNECTION_H_
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <memory>
 
@@ -22,6 +24,12 @@
 #include "transports/stream/unique_fd.h"
 
 namespace anywire {
+
+// The user id that stands for all that have none in our user namespace. It says nothing of who they
+// are.
+uid_t OverflowUid();
+// Whether large frames of `peer` are parsed in the ring. `own`: the user id that we run with.
+bool ParsedInPlace(InPlace in_place, const PeerIdentity& peer, uid_t own);
 
 class ShmConnection final : public Connection, private EventLoop::Watch, private EventLoop::Alarm {
  public:

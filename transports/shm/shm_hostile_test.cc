@@ -25,6 +25,7 @@
 #include "tests/conformance/transport/peer.h"
 #include "tests/support/census.h"
 #include "tests/support/temp_dir.h"
+#include "transports/shm/shm_connection.h"
 #include "transports/shm/shm_frame.h"
 #include "transports/shm/shm_handshake.h"
 #include "transports/shm/shm_transport.h"
@@ -469,6 +470,24 @@ TEST_F(ShmHostileTest, OtherProtocolsAreClosed) {
   const UniqueFd stream = ConnectTo(path_);
   ASSERT_EQ(ssize_t{kPrefaceSize}, send(stream.get(), kPreface, kPrefaceSize, 0));
   EXPECT_TRUE(IsClosed(stream.get()));
+}
+
+TEST(ParsedInPlaceTest, OnlyPeersThatAreTrusted) {
+  const auto peer = [](uid_t uid) {
+    PeerIdentity peer;
+    peer.credentials = PeerIdentity::Credentials{uid, 0, 1};
+    return peer;
+  };
+  constexpr uid_t kOwn = 1000;
+  EXPECT_TRUE(ParsedInPlace(InPlace::kSameUser, peer(kOwn), kOwn));
+  EXPECT_FALSE(ParsedInPlace(InPlace::kSameUser, peer(kOwn + 1), kOwn));
+  EXPECT_FALSE(ParsedInPlace(InPlace::kSameUser, peer(0), kOwn));
+  EXPECT_FALSE(ParsedInPlace(InPlace::kSameUser, PeerIdentity(), kOwn));
+  EXPECT_FALSE(ParsedInPlace(InPlace::kSameUser, PeerIdentity(), 0)) << "unknown is not root";
+  // Everybody whom our user namespace does not know has this one.
+  EXPECT_FALSE(ParsedInPlace(InPlace::kSameUser, peer(OverflowUid()), OverflowUid()));
+  EXPECT_FALSE(ParsedInPlace(InPlace::kNever, peer(kOwn), kOwn));
+  EXPECT_TRUE(ParsedInPlace(InPlace::kAlways, PeerIdentity(), kOwn));
 }
 
 // ---- a hostile listening side

@@ -13,8 +13,11 @@ namespace anywire {
 // them. All others are copied out first, and are one thing however often they are looked at.
 enum class InPlace {
   kNever,
-  kSameUser,  // large ones of peers with our own user id, who could as well use a debugger on us
-  kAlways,    // large ones of every peer: they are trusted
+  // Large ones of peers with our own user id: they are trusted. That is more than the system trusts
+  // them with where Yama or a sandbox keeps them from debugging us, or we are not dumpable; there,
+  // kNever. An id that our user namespace does not know is nobody's.
+  kSameUser,
+  kAlways,  // large ones of every peer: they are trusted
 };
 // The largest frame that is always copied; copying it costs less than what in-place parsing saves.
 inline constexpr size_t kCopiedFrameSize = 4096;

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -216,6 +217,28 @@ TEST(ShmRewindTest, OursAlwaysHasAFrameBehindIt) {
     }
     for (size_t some; (some = ring.Receive().size()) > 0;) received += static_cast<int>(some);
     EXPECT_EQ(sent, received);
+  }
+}
+
+// ---- what is copied
+
+// The views of what has come, which the peer changes only where frames are parsed in place.
+TEST(ShmInputTest, WhatIsCopiedIsOnlyReadOnce) {
+  for (const bool in_place : {false, true}) {
+    // The whole that is copied in one go, with its header, is at most 1,024 bytes.
+    for (const size_t size : {1, 1000, 1008, 1009, 1024, 1025, 4096, 4097, 16384}) {
+      Ring ring(kRing, in_place);
+      const std::string before(size, 'a');
+      ASSERT_TRUE(ring.Send(1, before));
+      const absl::Span<const ReceivedFrame> frames = ring.input.Take();
+      ASSERT_EQ(1u, frames.size());
+      std::memset(ring.made.region->ring(ShmRegion::kToConnector), 'b', kRing);
+      const std::string now(frames[0].bytes.begin(), frames[0].bytes.end());
+      const bool viewed = in_place && size > kCopiedFrameSize;
+      EXPECT_EQ(viewed ? std::string(size, 'b') : before, now) << size << " in place: " << in_place;
+      EXPECT_EQ(1u, frames[0].stream);
+      ring.input.Release();
+    }
   }
 }
 
