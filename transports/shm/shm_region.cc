@@ -19,6 +19,18 @@ namespace {
 
 constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+// Never to be executed, where the kernel knows how to say so (since 6.3).
+UniqueFd CreateMemfd() {
+  constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  UniqueFd fd(memfd_create("anywire", kFlags | MFD_NOEXEC_SEAL));
+  if (!fd.valid() && errno == EINVAL) fd.Reset(memfd_create("anywire", kFlags));
+  return fd;
+}
+
 size_t PageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
 // The size of the file: the page of indices, and two rings.
@@ -38,7 +50,7 @@ absl::Status CheckRingSize(uint64_t ring_size) {
 }
 
 absl::StatusOr<ShmRegion::New> ShmRegion::Create(size_t ring_size) {
-  UniqueFd fd(memfd_create("anywire", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  UniqueFd fd = CreateMemfd();
   if (!fd.valid()) return ErrnoStatus(errno, "memfd_create");
   if (ftruncate(fd.get(), static_cast<off_t>(FileSize(ring_size))) != 0 ||
       fcntl(fd.get(), F_ADD_SEALS, kSizeSeals) != 0) {

@@ -166,6 +166,18 @@ TEST(ShmRingTest, FullRingRefusesAndTakesAgain) {
   EXPECT_TRUE(ring.Send(1, std::string(ShmMaxFrameSize(kRing), 'y')));
 }
 
+TEST(ShmRegionTest, MemoryCannotBeMadeExecutable) {
+  constexpr unsigned kNoExecSeal = 8;
+  if (!UniqueFd(memfd_create("probe", MFD_CLOEXEC | kNoExecSeal)).valid()) {
+    GTEST_SKIP() << "this kernel is older than 6.3";
+  }
+  const ShmRegion::New made = ShmRegion::Create(kRing).value();
+  struct stat file;
+  ASSERT_EQ(0, fstat(made.fd.get(), &file));
+  EXPECT_EQ(0u, file.st_mode & 0111);
+  EXPECT_NE(0, fchmod(made.fd.get(), 0777));
+}
+
 // ---- rewinds
 
 // What a peer writes itself.
