@@ -34,6 +34,10 @@ absl::Status SendAll(int socket, const uint8_t* bytes, size_t size, int memfd) {
     const ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0) {
       if (errno == EINTR) continue;
+      if (errno == ETOOMANYREFS) {
+        return absl::ResourceExhaustedError(
+            "sending the handshake: too many descriptors of this user are on their way");
+      }
       return ErrnoStatus(errno, "sending the handshake");
     }
     memfd = -1;

@@ -8,8 +8,10 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -460,6 +462,38 @@ TEST_F(ShmHostileTest, SilentPeersDelayNobodyAndAreClosed) {
   EXPECT_TRUE(IsClosed(slow.get()));
 }
 
+// Peers whose offer cannot be made are closed, and it is said once why.
+TEST_F(ShmHostileTest, ShortageIsTold) {
+  Listen(Options());
+  const auto open_descriptors = [] {
+    int count = 0;
+    for (int fd = 0; fd < 1024; ++fd) count += fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+    return count;
+  };
+  const int before = open_descriptors();
+  const UniqueFd peers[] = {ConnectTo(path_), ConnectTo(path_)};
+  for (const Instant end = Patience(); open_descriptors() < before + 4;) {  // both are accepted
+    ASSERT_LT(std::chrono::steady_clock::now(), end);
+    std::this_thread::yield();
+  }
+  rlimit usual;
+  ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &usual));
+  ::testing::internal::CaptureStderr();
+  const rlimit none = {3, usual.rlim_max};
+  ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+  for (const UniqueFd& peer : peers) {
+    EXPECT_TRUE(SendShmPreface(peer.get()).ok());
+    EXPECT_TRUE(IsClosed(peer.get()));
+  }
+  ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &usual));
+  EXPECT_EQ(absl::StrCat("anywire: shm://", path_,
+                         ": memfd_create: Too many open files; peers are turned away for now\n"),
+            ::testing::internal::GetCapturedStderr());
+  // Then it goes on.
+  const Hostile hostile = Handshake(ConnectTo(path_));
+  Next();
+}
+
 TEST_F(ShmHostileTest, OtherProtocolsAreClosed) {
   Listen(Options());
   for (const uint8_t first : {0x00, 0x16, 0x47}) {
@@ -470,6 +504,32 @@ TEST_F(ShmHostileTest, OtherProtocolsAreClosed) {
   const UniqueFd stream = ConnectTo(path_);
   ASSERT_EQ(ssize_t{kPrefaceSize}, send(stream.get(), kPreface, kPrefaceSize, 0));
   EXPECT_TRUE(IsClosed(stream.get()));
+}
+
+// Offers that nobody reads are charged to who has sent them. In a process of a user of its own.
+TEST(ShmOfferTest, TooManyUnreadAreResourceExhausted) {
+  constexpr int kOffers = 64;
+  constexpr int kCannotTry = 100;
+  const ShmRegion::New made = ShmRegion::Create(kRing).value();
+  int ends[2];
+  ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
+  const UniqueFd sending(ends[0]), unread(ends[1]);
+  const pid_t child = fork();
+  if (child == 0) {
+    const rlimit few = {kOffers / 2, kOffers / 2};
+    if (setrlimit(RLIMIT_NOFILE, &few) != 0) _exit(kCannotTry);
+    if (geteuid() == 0 && setresuid(54321, 54321, 54321) != 0) _exit(kCannotTry);
+    absl::Status status;
+    for (int i = 0; i < kOffers && status.ok(); ++i) {
+      status = SendShmOffer(sending.get(), made.fd.get(), kRing);
+    }
+    _exit(static_cast<int>(status.code()));
+  }
+  int status;
+  ASSERT_EQ(child, waitpid(child, &status, 0));
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == kCannotTry) GTEST_SKIP() << "root that may not be another user";
+  EXPECT_EQ(static_cast<int>(absl::StatusCode::kResourceExhausted), WEXITSTATUS(status));
 }
 
 TEST(ParsedInPlaceTest, OnlyPeersThatAreTrusted) {

@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include <chrono>
+#include <cstdio>
 #include <utility>
 
 #include "absl/numeric/bits.h"
@@ -22,18 +23,43 @@ constexpr size_t kReadyAhead = 16;
 std::string Uri(absl::string_view path) { return absl::StrCat("shm://", path); }
 
 // The listening side's part of the handshake, once the preface has come.
-absl::StatusOr<StreamListener::Make> Offer(UniqueFd socket, ConnectionInfo info,
-                                           const ShmOptions& options) {
-  absl::StatusOr<ShmRegion::New> made = ShmRegion::Create(options.ring_size);
-  if (!made.ok()) return made.status();
-  absl::Status status = SendShmOffer(socket.get(), made->fd.get(), options.ring_size);
-  if (!status.ok()) return status;
-  return StreamListener::Make([socket = std::move(socket), region = std::move(made->region),
-                               info = std::move(info), options](EventLoop& loop) mutable {
-    return std::make_unique<ShmConnection>(loop, std::move(socket), std::move(region),
-                                           ShmRegion::kToConnector, std::move(info), options);
-  });
-}
+class Offering {
+ public:
+  Offering(std::string uri, const ShmOptions& options) : uri_(std::move(uri)), options_(options) {}
+
+  absl::StatusOr<StreamListener::Make> operator()(UniqueFd socket, ConnectionInfo info) {
+    absl::StatusOr<ShmRegion::New> made = ShmRegion::Create(options_.ring_size);
+    if (!made.ok()) {
+      Tell(made.status(), told_of_memory_);
+      return made.status();
+    }
+    absl::Status status = SendShmOffer(socket.get(), made->fd.get(), options_.ring_size);
+    if (!status.ok()) {
+      // All else is the peer's doing: it has gone, mostly.
+      if (absl::IsResourceExhausted(status)) Tell(status, told_of_sending_);
+      return status;
+    }
+    return StreamListener::Make([socket = std::move(socket), region = std::move(made->region),
+                                 info = std::move(info),
+                                 options = options_](EventLoop& loop) mutable {
+      return std::make_unique<ShmConnection>(loop, std::move(socket), std::move(region),
+                                             ShmRegion::kToConnector, std::move(info), options);
+    });
+  }
+
+ private:
+  // Once for each cause: how often it comes and goes may be up to a peer.
+  void Tell(const absl::Status& status, bool& told) const {
+    if (std::exchange(told, true)) return;
+    std::fprintf(stderr, "anywire: %s: %s; peers are turned away for now\n", uri_.c_str(),
+                 std::string(status.message()).c_str());
+  }
+
+  const std::string uri_;
+  const ShmOptions options_;
+  bool told_of_memory_ = false;
+  bool told_of_sending_ = false;
+};
 
 }  // namespace
 
@@ -134,9 +160,7 @@ absl::StatusOr<std::unique_ptr<Listener>> ShmTransport::Listen(EventLoop& loop,
   config.listen = options;
   config.protocol = StreamProtocol::kShm;
   config.ready_ahead = kReadyAhead;
-  config.ready = [chosen](UniqueFd socket, ConnectionInfo info) {
-    return Offer(std::move(socket), std::move(info), chosen);
-  };
+  config.ready = Offering(Uri(address), chosen);
   return ListenAtUnixSocket(loop, UnixNamespace::kPath, address, Uri(address),
                             options.socket_mode.value_or(chosen.mode), chosen.backlog,
                             std::move(config));
