@@ -17,7 +17,9 @@
 namespace anywire::test {
 namespace {
 
-constexpr int kConnections = 300;
+// Under the thread sanitizer, Debian's Abseil is found to race with itself where there are many
+// mutexes.
+const int kConnections = BuildSlowness() > 1 ? 20 : 300;
 
 // Pages that are in memory, those that are mapped twice counted twice.
 size_t ResidentBytes() {
@@ -63,7 +65,7 @@ TEST(IdleTest, ConnectionsCostLittle) {
               static_cast<double>(took.count()) / 1e3 / kConnections,
               static_cast<double>(each) / 1024);
   // A socket for each end; the first connection did not have all of the runtime's own yet.
-  EXPECT_LE(OpenDescriptors() - descriptors, size_t{2 * kConnections + 8});
+  EXPECT_LE(OpenDescriptors() - descriptors, static_cast<size_t>(2 * kConnections + 8));
   if (BuildSlowness() == 1) {
     EXPECT_LE(each, 64u << 10);
   }
