@@ -21,8 +21,7 @@ namespace {
 // Bytes of heap that both sides of a connection may hold once it has had its calls, the channel
 // and what malloc itself needs included.
 size_t BudgetOf(absl::string_view scheme) {
-  if (scheme == "inproc") return 8448;  // its condition variables have a mutex of their own each
-  if (scheme == "shm") return 10752;    // beside the memory that is shared
+  if (scheme == "shm") return 10752;  // beside the memory that is shared
   return 2 * 4096;
 }
 constexpr size_t kConnections = 300;  // two descriptors each

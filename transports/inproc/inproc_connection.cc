@@ -30,7 +30,7 @@ void InprocLink::CallOnReadable(int index, Lock& lock) {
   events.OnReadable();
   lock.lock();
   end.in_on_readable = false;
-  changed_[index].notify_all();  // the destructor may be waiting
+  changed_.notify_all();  // the destructor may be waiting
   if (end.watching && Readable(index)) AskLoop(end);
 }
 
@@ -55,9 +55,9 @@ void InprocLink::AbortLocked(int end) {
     if (std::exchange(ends_[i].refused, false)) ends_[1 - i].room_news = true;
   }
   for (int i : {0, 1}) {
-    changed_[i].notify_all();
     if (ends_[i].watching || ends_[i].room_news) AskLoop(ends_[i]);
   }
+  changed_.notify_all();
 }
 
 InprocConnection::InprocConnection(EventLoop& loop, std::shared_ptr<InprocLink> link, int end,
@@ -81,7 +81,7 @@ InprocConnection::~InprocConnection() {
   mine_.alarm = nullptr;
   // Inside our own OnReadable there is nothing to wait for.
   const std::thread::id self = std::this_thread::get_id();
-  link_->changed_[end_].wait(
+  link_->changed_.wait(
       lock, [this, self] { return !mine_.in_on_readable || mine_.on_readable_thread == self; });
 }
 
@@ -132,7 +132,7 @@ absl::Status InprocConnection::Transmit() {
   peer_.inbox.Take(peer_.published);
   if (peer_.in_receive) {
     lock.unlock();  // so that who wakes finds it free
-    link_->changed_[1 - end_].notify_all();
+    link_->changed_.notify_all();
   } else {
     link_->CallOnReadable(1 - end_, lock);
   }
@@ -141,7 +141,7 @@ absl::Status InprocConnection::Transmit() {
 
 absl::StatusOr<absl::Span<const ReceivedFrame>> InprocConnection::Receive(Instant wait_until) {
   ReleaseFrames();
-  std::condition_variable_any& changed = link_->changed_[end_];
+  std::condition_variable_any& changed = link_->changed_;
   Lock lock(link_->mutex_);
   for (bool late = wait_until <= Instant();;) {
     if (mine_.aborted) return link_->EndedStatus(end_);

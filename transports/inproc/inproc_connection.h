@@ -63,8 +63,9 @@ class InprocLink {
   void AbortLocked(int end);
 
   mutable Mutex mutex_;
-  // Per end: its inbox, its end, the return of its OnReadable.
-  std::condition_variable_any changed_[2];
+  // Of either end: its inbox, its end, the return of its OnReadable. One for both, since it has
+  // memory of its own and hardly ever do both ends wait.
+  std::condition_variable_any changed_;
   End ends_[2];
 };
 
