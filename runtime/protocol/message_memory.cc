@@ -4,33 +4,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "anywire/mutex.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define ANYWIRE_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ANYWIRE_ASAN 1
-#endif
-#endif
-#ifdef ANYWIRE_ASAN
-#include <sanitizer/asan_interface.h>
-#endif
+#include "anywire/poison.h"
 
 namespace anywire::protocol {
 namespace {
-
-// Uses of memory that is kept are mistakes that a sanitizer shall see.
-void MarkKept([[maybe_unused]] uint8_t* memory, [[maybe_unused]] size_t capacity) {
-#ifdef ANYWIRE_ASAN
-  ASAN_POISON_MEMORY_REGION(memory, capacity);
-#endif
-}
-
-void MarkUsed([[maybe_unused]] uint8_t* memory, [[maybe_unused]] size_t capacity) {
-#ifdef ANYWIRE_ASAN
-  ASAN_UNPOISON_MEMORY_REGION(memory, capacity);
-#endif
-}
 
 // Trivially destructible: messages may be freed to the very end of the process.
 class Kept {
@@ -46,7 +23,7 @@ class Kept {
         while (count_ == kMostPiecesKept || bytes_ + lent_ + capacity > kMostKept) {
           freed[freed_count++] = Remove(0);
         }
-        MarkKept(memory, capacity);
+        PoisonMemory(memory, capacity);
         places_[count_++] = {memory, capacity};
         bytes_ += capacity;
       } else {
@@ -94,7 +71,7 @@ class Kept {
     for (int i = index + 1; i < count_; ++i) places_[i - 1] = places_[i];
     --count_;
     bytes_ -= place.capacity;
-    MarkUsed(place.memory, place.capacity);
+    UnpoisonMemory(place.memory, place.capacity);
     return place;
   }
 

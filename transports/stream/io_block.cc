@@ -1,36 +1,12 @@
 #include "transports/stream/io_block.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ANYWIRE_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ANYWIRE_ASAN 1
-#endif
-#endif
-#ifdef ANYWIRE_ASAN
-#include <sanitizer/asan_interface.h>
-#endif
+#include "anywire/poison.h"
 
 namespace anywire {
 namespace {
 
 // A peer that sends frames of one byte makes the list of them long; that is not kept.
 constexpr size_t kFramesToKeep = 2048;
-
-// Views into a block that has been given back are mistakes that a sanitizer shall see.
-template <typename Block>
-void MarkIdle([[maybe_unused]] Block* block) {
-#ifdef ANYWIRE_ASAN
-  ASAN_POISON_MEMORY_REGION(block->bytes, Block::kSize);
-#endif
-}
-
-template <typename Block>
-void MarkUsed([[maybe_unused]] Block* block) {
-#ifdef ANYWIRE_ASAN
-  ASAN_UNPOISON_MEMORY_REGION(block->bytes, Block::kSize);
-#endif
-}
 
 // A thread's. Trivially destructible, so that it can still be asked by connections that are
 // destroyed after it.
@@ -40,7 +16,7 @@ class Pool {
   Block* Take() {
     if (count_ == 0) return New();
     Block* const block = blocks_[--count_];
-    MarkUsed(block);
+    UnpoisonMemory(block->bytes, Block::kSize);
     return block;
   }
 
@@ -49,7 +25,7 @@ class Pool {
       delete block;
       return;
     }
-    MarkIdle(block);
+    PoisonMemory(block->bytes, Block::kSize);
     blocks_[count_++] = block;
   }
 
