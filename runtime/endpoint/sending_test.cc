@@ -63,8 +63,9 @@ TEST_F(SendingTest, ACallerThatWaitsForRoomHearsThatTheConnectionIsLost) {
   script_->BlockAfter(0);
   script_->MakeSendersWait();
   TestCall call(endpoint_);
-  std::thread caller(
-      [&call] { EXPECT_THAT(call.CallInOne("request"), StatusIs(absl::StatusCode::kUnavailable)); });
+  std::thread caller([&call] {
+    EXPECT_THAT(call.CallInOne("request"), StatusIs(absl::StatusCode::kUnavailable));
+  });
   script_->WaitForWaitingSender();
   endpoint_->Close(absl::AbortedError("by the test"));
   caller.join();
