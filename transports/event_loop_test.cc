@@ -8,9 +8,7 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <fstream>
 #include <functional>
-#include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -20,54 +18,14 @@
 #include "gtest/gtest.h"
 #include "tests/support/census.h"
 #include "tests/support/no_more_threads.h"
+#include "transports/event_loop_fixture.h"
 
-namespace anywire {
+namespace anywire::test {
 namespace {
 
 using std::chrono::steady_clock;
 using ::testing::ElementsAre;
 using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace)
-
-constexpr absl::Duration kLong = absl::Seconds(20);
-
-bool Wait(absl::Notification& done) { return done.WaitForNotificationWithTimeout(kLong); }
-
-struct SocketPair {
-  SocketPair() { EXPECT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)); }
-  ~SocketPair() {
-    close(fds[0]);
-    if (fds[1] >= 0) close(fds[1]);
-  }
-  void Write() { EXPECT_EQ(1, write(fds[1], "x", 1)); }
-  void Read() {
-    char byte;
-    EXPECT_EQ(1, read(fds[0], &byte, 1));
-  }
-  void CloseFar() {
-    close(fds[1]);
-    fds[1] = -1;
-  }
-  int fds[2];
-};
-
-class FunctionWatch final : public EventLoop::Watch {
- public:
-  explicit FunctionWatch(std::function<void(uint32_t)> function) : function_(std::move(function)) {}
-  void OnReady(uint32_t events) override { function_(events); }
-
- private:
-  std::function<void(uint32_t)> function_;
-};
-
-class FunctionAlarm final : public EventLoop::Alarm {
- public:
-  FunctionAlarm(EventLoop& loop, std::function<void(Instant)> function)
-      : Alarm(loop), function_(std::move(function)) {}
-  void OnAlarm(Instant now) override { function_(now); }
-
- private:
-  std::function<void(Instant)> function_;
-};
 
 TEST(EventLoopTest, StartsAndStops) {
   EventLoop loop("idle");
@@ -535,96 +493,5 @@ TEST(EventLoopDeathTest, WaitingForOneselfIsFatal) {
       "cannot wait for itself");
 }
 
-// Loops that poll until they are called: their limit is an hour, and a test takes no part of it.
-class PollingLoopTest : public ::testing::Test {
- protected:
-  // Whether the loop polls, or comes to it soon.
-  bool Polls() {
-    return Becomes([this] { return spin_.threads() == 1; });
-  }
-  // Whether the loop's thread sleeps, or comes to it soon.
-  static bool Sleeps(EventLoop& loop) {
-    std::string file;
-    EXPECT_TRUE(loop.RunAndWait(
-        [&file] { file = "/proc/self/task/" + std::to_string(gettid()) + "/stat"; }));
-    return Becomes([&file] {
-      std::string line;
-      std::ifstream stat(file);
-      std::getline(stat, line);
-      return line.find(") S ") != std::string::npos;  // proc(5): behind the name
-    });
-  }
-  static bool Becomes(const std::function<bool()>& condition) {
-    const Instant end = steady_clock::now() + absl::ToChronoNanoseconds(kLong);
-    while (!condition()) {
-      if (steady_clock::now() > end) return false;
-      std::this_thread::yield();
-    }
-    return true;
-  }
-
-  SpinLimit spin_{1h, 1};
-};
-
-TEST_F(PollingLoopTest, ItHearsOfEverythingMeanwhile) {
-  SocketPair pair;
-  EventLoop loop("polls", &spin_);
-  ASSERT_TRUE(Polls());
-
-  EXPECT_TRUE(loop.RunAndWait([] {}));
-  ASSERT_TRUE(Polls());
-
-  absl::Notification ready;
-  FunctionWatch watch([&](uint32_t) {
-    pair.Read();
-    ready.Notify();
-  });
-  ASSERT_TRUE(loop.AddWatch(pair.fds[0], EPOLLIN, watch).ok());
-  ASSERT_TRUE(Polls());
-  pair.Write();
-  EXPECT_TRUE(Wait(ready));
-  ASSERT_TRUE(Polls());
-
-  // A promise of the loop's, fulfilled by another loop.
-  kj::Own<kj::CrossThreadPromiseFulfiller<void>> fulfiller;
-  absl::Notification fulfilled;
-  loop.RunAndWait([&] {
-    auto promise = kj::newPromiseAndCrossThreadFulfiller<void>();
-    fulfiller = kj::mv(promise.fulfiller);
-    loop.Detach(promise.promise.then([&] { fulfilled.Notify(); }), "a test");
-  });
-  ASSERT_TRUE(Polls());
-  fulfiller->fulfill();
-  EXPECT_TRUE(Wait(fulfilled));
-
-  EXPECT_TRUE(loop.RunAndWait([&] { loop.RemoveWatch(pair.fds[0], watch); }));
-}
-
-TEST_F(PollingLoopTest, AnAlarmEndsIt) {
-  EventLoop loop("polls", &spin_);
-  absl::Notification fired;
-  std::unique_ptr<FunctionAlarm> alarm;
-  loop.RunAndWait(
-      [&] { alarm = std::make_unique<FunctionAlarm>(loop, [&](Instant) { fired.Notify(); }); });
-  ASSERT_TRUE(Polls());
-  alarm->Set(steady_clock::now() + 20ms);  // on this thread, while it polls
-  EXPECT_TRUE(Wait(fired));
-  loop.RunAndWait([&] { alarm = nullptr; });
-}
-
-TEST_F(PollingLoopTest, WhereTheCoresAreTakenItSleeps) {
-  ASSERT_TRUE(spin_.TryBegin());
-  EventLoop loop("sleeps", &spin_);
-  EXPECT_TRUE(Sleeps(loop));
-  EXPECT_EQ(spin_.threads(), 1);
-}
-
-TEST_F(PollingLoopTest, InVainForLongEnoughItSleeps) {
-  SpinLimit shortly(1us, 1);
-  EventLoop loop("sleeps", &shortly);
-  EXPECT_TRUE(Sleeps(loop));
-  EXPECT_TRUE(Becomes([&shortly] { return shortly.threads() == 0; }));
-}
-
 }  // namespace
-}  // namespace anywire
+}  // namespace anywire::test
