@@ -72,6 +72,10 @@ struct ConnectionInfo {
   PeerIdentity peer;
   // Largest frame that NewFrame gives and Receive delivers, in bytes; at least 1,024.
   size_t max_frame_size = 0;
+  // A message for which this is too little goes in several frames of this size, so that the frames
+  // of other calls pass between them. More than that is for transports in which a frame is on its
+  // way no longer for being large.
+  size_t piece_size = 16 << 10;
   bool ordered_across_streams = false;
   bool host_private = false;  // no other host can read or write what travels here
   // A thread that waits in Receive costs less for each frame than watching does (as with a socket,

@@ -130,7 +130,7 @@ void Connector::OnDialed(absl::StatusOr<std::unique_ptr<Connection>> connection)
     result = Endpoint::Start(
         loop_, *std::move(connection), Endpoint::Role::kClient, /*drivers=*/nullptr, &spin_,
         [&limits](Connection& connection) {
-          return protocol::MakeWireClient(connection, connection.info().max_frame_size, limits,
+          return protocol::MakeWireClient(connection, FrameSizesOf(connection), limits,
                                           Clock::now());
         },
         [connector = weak_from_this()](const absl::Status&) {

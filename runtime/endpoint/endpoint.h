@@ -75,6 +75,11 @@ class BlockingOperation final : public Operation {
   BlockingOperation* next_parked_ = nullptr;
 };
 
+// For the machine of an endpoint on this connection.
+inline protocol::FrameSizes FrameSizesOf(const Connection& connection) {
+  return {connection.info().max_frame_size, connection.info().piece_size};
+}
+
 class Endpoint final : private Connection::Events, public std::enable_shared_from_this<Endpoint> {
  public:
   using Events = protocol::Protocol::Events;

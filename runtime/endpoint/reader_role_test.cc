@@ -159,7 +159,7 @@ TEST_F(ReaderRoleTest, WhatWasReadIsActedOnBeforeTheRoleIsGivenUp) {
   std::thread reader([&first] { EXPECT_OK(first.Call("1")); });
   script_->WaitForReceiver(reader.get_id());
   endpoint_->BeginAsync();
-  ASSERT_OK(second.Open(std::string(300 << 10, 'x')));  // more than its share: waits for the GRANT
+  ASSERT_OK(second.Open(std::string(300 << 10, 'x')));  // waits for the peer's HELLO
   peer_.Reply(peer_.WaitForCall(1), "2");
   peer_.Reply(peer_.WaitForCall(0), "1");
   peer_.Flush();

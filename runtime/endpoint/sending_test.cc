@@ -28,7 +28,7 @@ class SendingTest : public EndpointTest {};
 TEST_F(SendingTest, TheReaderHandsOnWhatItsPumpBrings) {
   TestCall call(endpoint_);
   ASSERT_OK(call.OpenStream());
-  // More than the windows: the peer has to grant it piece by piece.
+  // More than the windows that are assumed before the peer's HELLO.
   const std::string large(1 << 20, 'x');
   ASSERT_EQ(call.Send(large), protocol::SendResult::kQueued);
   std::thread writer([this, &call] { endpoint_->Await(call.writable, false); });

@@ -1,11 +1,13 @@
 // Messages that are announced and do not come: whatever sizes a peer names and however it goes
 // about it, they cost at most the memory that the process keeps anyway.
+#include <algorithm>
 #include <string>
 #include <vector>
 
+#include "anywire/message_memory.h"
 #include "gtest/gtest.h"
-#include "runtime/protocol/message_memory.h"
 #include "runtime/protocol/testing.h"
+#include "runtime/wire/frame_kinds.h"
 
 namespace anywire::protocol {
 namespace {
@@ -28,7 +30,10 @@ void Refill(size_t size) {
 // replaced. Returns how many bytes were given.
 size_t Announce(MachinePair& pair, size_t size) {
   size_t given = 0;
+  const size_t cost = size + wire::kMessageOverhead;
+  const size_t excess = cost - std::min(cost, Limits().call_window / 2);
   for (uint64_t stream = 1; stream <= kStreams; ++stream) {
+    if (pair.server.account().peer_may_exceed < excess) break;  // more would be a breach
     Refill(size);
     const size_t before = KeptMessageBytes();
     const std::vector<SentFrame> frames = {{stream, Bytes({0xa0, 0, 6}) + "test.M"},
@@ -39,7 +44,7 @@ size_t Announce(MachinePair& pair, size_t size) {
   return given;
 }
 
-// The first need no grant, by default, and the last waits for one.
+// The first go without excess, by default; the last have almost all of it.
 class AnnouncedTest : public ::testing::TestWithParam<size_t> {};
 TEST_P(AnnouncedTest, ManyMessagesHaveNoMoreThanIsKept) {
   FreeKeptMessageMemory();

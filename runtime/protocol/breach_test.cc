@@ -20,14 +20,13 @@ using testing::MachinePair;
 using testing::SentFrame;
 
 const std::string kOpenText =
-    Bytes({0xa4, 0}) + Bytes({6}) + "test.M";  // L, S: a call that goes on
-const std::string kMostGranted = Bytes({0x03, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40});  // 2^48
-const std::string kOpenEnd = Bytes({0xa1, 0, 6}) + "test.M";                               // L, E
+    Bytes({0xa4, 0}) + Bytes({6}) + "test.M";                 // L, S: a call that goes on
+const std::string kOpenEnd = Bytes({0xa1, 0, 6}) + "test.M";  // L, E
 
 Limits Small() {
   Limits limits;
   limits.call_window = 16 << 10;
-  limits.connection_buffer = 256 << 10;  // a window of 128 KiB
+  limits.connection_buffer = 256 << 10;  // windows of 128 KiB
   limits.max_concurrent_calls = 100;
   limits.max_methods = 2;
   limits.max_receive_message_size = 50000;
@@ -183,7 +182,7 @@ std::vector<Case> ServerCases() {
       {{{1, Bytes({0x46, 0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01}) + "a"}},
        "a message of an absurd size"},
       // windows: 16 KiB for the call, of which half is a message's share
-      {{{1, FirstPiece(9000) + std::string(8129, 'x')}}, "more of a message than was granted"},
+      {{{1, FirstPiece(200000) + std::string(8129, 'x')}}, "more than the excess window"},
       {{{1, FirstPiece(8000) + std::string(7999, 'x')},
         {1, Bytes({0x44}) + "x"},
         {1, FirstPiece(8000) + std::string(7999, 'x')},
@@ -191,12 +190,11 @@ std::vector<Case> ServerCases() {
         {1, Bytes({0x44}) + std::string(193, 'x')}},
        "more than the call's window"},
       {{{1, Bytes({0x02, 1})}}, "CREDIT: more than the call's window"},
-      {{{1, Bytes({0x03})}}, "GRANT: malformed"},
-      {{{1, Bytes({0x03, 0})}}, "GRANT: of nothing"},
-      {{{1, Bytes({0x03, 1, 1})}}, "GRANT: malformed"},
-      {{{1, Bytes({0x03, 0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40})}}, "GRANT: an absurd amount"},
-      {{{1, kMostGranted}, {1, Bytes({0x03, 1})}}, "GRANT: an absurd amount"},
-      {{{1, Bytes({0x03, 1})}, {1, kMostGranted}}, "GRANT: an absurd amount"},
+      {{{0, Bytes({0x03})}}, "EXCESS CREDIT: malformed"},
+      {{{0, Bytes({0x03, 0})}}, "EXCESS CREDIT: of nothing"},
+      {{{0, Bytes({0x03, 1, 1})}}, "EXCESS CREDIT: malformed"},
+      {{{0, Bytes({0x03, 1})}}, "EXCESS CREDIT: more than the excess window"},
+      {{{1, Bytes({0x03, 1})}}, "an unknown frame from the client"},
       // order
       {{{1, Bytes({0x41})}, {1, Bytes({0x44}) + "x"}}, "a frame after the client's last"},
       {{{1, Bytes({0x41})}, {1, Bytes({0x41})}}, "a frame after the client's last"},
@@ -221,6 +219,16 @@ std::vector<Case> ServerCases() {
   }
   many.text = "more than the connection's window";
   cases.push_back(many);
+  // The excess window too: what three messages have beyond their shares, and then a byte more than
+  // is left.
+  Case large;
+  for (uint64_t stream = 2; stream <= 4; ++stream) {
+    large.frames.push_back({stream, Bytes({0xa0, 0, 6}) + "test.M"});
+    large.frames.push_back({stream, FirstPiece(50000) + "x"});
+  }
+  large.frames.push_back({1, FirstPiece(8128 + 5457) + "x"});
+  large.text = "more than the excess window";
+  cases.push_back(large);
   return cases;
 }
 INSTANTIATE_TEST_SUITE_P(All, ServerBreachTest, ::testing::ValuesIn(ServerCases()));
@@ -242,12 +250,13 @@ std::vector<Case> ClientCases() {
       {{{1, Bytes({0xc4, 5})}}, "FINISH: a message with a failure"},
       {{{1, Bytes({0x46, 3}) + "a"}, {1, Bytes({0xc0, 0})}}, "an end inside a message"},
       {{{1, Bytes({0x46, 3}) + "a"}, {1, Bytes({0x41})}}, "an end inside a message"},
-      {{{1, FirstPiece(9000) + std::string(8129, 'x')}}, "more of a message than was granted"},
+      {{{1, FirstPiece(200000) + std::string(8129, 'x')}}, "more than the excess window"},
       {{{1, Bytes({0x04, 0xc1})}, {1, Bytes({0x41})}}, "a frame between fragments"},
       {{{1, Bytes({0x05, 0x44})}}, "fragments of a frame that has none"},
       {{{1, Bytes({0x05, 0x81})}}, "fragments of a frame that has none"},
       {{{1, Bytes({0x02, 1})}}, "CREDIT: more than the call's window"},
-      {{{1, Bytes({0x03})}}, "GRANT: malformed"},
+      {{{0, Bytes({0x03, 1})}}, "EXCESS CREDIT: more than the excess window"},
+      {{{1, Bytes({0x03, 1})}}, "an unknown frame from the server"},
       {{{0, wire::EncodeHello(wire::Hello())}}, "HELLO: a second one"},
   };
 }
@@ -321,9 +330,9 @@ INSTANTIATE_TEST_SUITE_P(
                            "the first frame is not HELLO"},
                       Case{{{0, "GET / HTTP/1.1\r\n"}}, "the first frame is not HELLO"},
                       Case{{{0, Bytes({0x10}) + "http"}}, "HELLO: not anywire"},
-                      Case{{{0, wire::EncodeHello(Version(0, 2))}}, "HELLO: bad versions"},
-                      Case{{{0, wire::EncodeHello(Version(3, 4))}},
-                           "version 3 to 4",
+                      Case{{{0, wire::EncodeHello(Version(0, 3))}}, "HELLO: bad versions"},
+                      Case{{{0, wire::EncodeHello(Version(4, 5))}},
+                           "version 4 to 5",
                            absl::StatusCode::kFailedPrecondition},
                       Case{{{0, wire::EncodeHello(Requires(4))}},
                            "features that are unknown",
@@ -350,16 +359,22 @@ TEST_F(BreachTest, ThePeersGoodbyeEndsTheCallsWithItsReason) {
   EXPECT_EQ(pair_.client_events[0].bits, Event::kFinished);
 }
 
-TEST_F(BreachTest, TheMostThatMayBeGrantedIsNoBreach) {
-  EXPECT_TRUE(ToServer({{1, kMostGranted}}).ok());
-  const std::string half = Bytes({0x03, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20});  // 2^47
-  EXPECT_TRUE(ToClient({{1, half}, {1, half}}).ok());
-  ClientEnds({{1, Bytes({0x03, 1})}}, "GRANT: an absurd amount");
+// The window to the byte: three messages of 50,000 and one of what they leave.
+TEST_F(BreachTest, AllOfTheExcessWindowIsNoBreach) {
+  std::vector<SentFrame> frames;
+  for (uint64_t stream = 2; stream <= 4; ++stream) {
+    frames.push_back({stream, Bytes({0xa0, 0, 6}) + "test.M"});
+    frames.push_back({stream, FirstPiece(50000) + "x"});
+  }
+  const size_t left = (128 << 10) - 3 * (50000 - 8128);
+  frames.push_back({1, FirstPiece(8128 + left) + "x"});
+  EXPECT_TRUE(ToServer(frames).ok());
+  EXPECT_EQ(pair_.server.account().peer_may_exceed, 0u);
 }
 
 // What may cross a call's end is no breach.
 TEST_F(BreachTest, LateFramesOfTheClientAreNoBreach) {
-  EXPECT_TRUE(ToServer({{7, Bytes({0x01, 1})}, {7, Bytes({0x02, 1})}, {7, Bytes({0x03})}}).ok());
+  EXPECT_TRUE(ToServer({{7, Bytes({0x01, 1})}, {7, Bytes({0x02, 1})}}).ok());
   EXPECT_TRUE(ToServer({{1, Bytes({0x41})}, {1, Bytes({0x01, 1})}, {1, Bytes({0x01, 1})}}).ok());
   EXPECT_TRUE(ToServer(Pings(100)).ok());
 }

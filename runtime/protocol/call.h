@@ -12,8 +12,8 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "anywire/message_memory.h"
 #include "runtime/protocol/intrusive_list.h"
-#include "runtime/protocol/message_memory.h"
 #include "runtime/protocol/protocol.h"
 #include "runtime/protocol/timing_wheel.h"
 
@@ -36,9 +36,10 @@ struct OutgoingMessage {
   size_t size = 0;
   size_t sent = 0;
   bool present = false;
-  bool started = false;    // its share of the windows has been taken: it goes, or has begun to
-  bool announced = false;  // its first frame has gone
-  bool granted = false;    // its part beyond the share has been taken from the grants
+  size_t excess = 0;        // so much of the excess credit has been taken for it
+  bool has_excess = false;  // all that it needs of that
+  bool started = false;     // its share of the windows has been taken: it goes, or has begun to
+  bool announced = false;   // its first frame has gone
 };
 
 // A message that has come in part.
@@ -56,6 +57,7 @@ enum class SendQueue : uint8_t {
   kReady,             // has something that can be written now
   kStream,            // client: for a stream
   kConnectionCredit,  // its message needs more of the connection's window than there is
+  kExcessCredit,      // the same of the excess window
 };
 
 // What few calls have: bytes of frames that could not be written at once.
@@ -94,7 +96,6 @@ struct CallState {
   uint8_t reset_wanted = 0;  // client: the status code, or 0
   SendQueue queue = SendQueue::kNone;
   int64_t send_credit = 0;  // what the peer lets us send on this call; see send_windows.h
-  uint64_t grants = 0;      // the same for what messages have beyond their shares
 
   // Receiving.
   bool receive_ended = false;  // the peer's last frame has come
@@ -108,10 +109,7 @@ struct CallState {
   Instant deadline = Instant::max();  // until the call is over
   size_t held = 0;                    // of the windows: delivered and not consumed
   size_t owed = 0;                    // of the call's window: consumed and not given back
-  // Of the reservations, which are for what messages have beyond their shares.
-  size_t granted = 0;        // for what is to come
-  size_t grant_owed = 0;     // of that: not told to the peer yet
-  size_t reserved_held = 0;  // delivered and not consumed
+  size_t excess_held = 0;             // the same of the excess window
 };
 
 struct Call : CallState {
@@ -129,9 +127,8 @@ struct Call : CallState {
   // enough.
   TimingWheel::Timer timer;
 
-  ListLink<Call> send_link;         // in the list that `queue` names
-  ListLink<Call> control_link;      // has RESET, GRANT or CREDIT to write
-  ListLink<Call> reservation_link;  // waits for a reservation
+  ListLink<Call> send_link;     // in the list that `queue` names
+  ListLink<Call> control_link;  // has RESET or CREDIT to write
 
   Unwritten& MutableUnwritten() {
     if (unwritten == nullptr) unwritten = std::make_unique<Unwritten>();
@@ -141,7 +138,6 @@ struct Call : CallState {
 
 using SendList = IntrusiveList<Call, &Call::send_link>;
 using ControlList = IntrusiveList<Call, &Call::control_link>;
-using ReservationList = IntrusiveList<Call, &Call::reservation_link>;
 
 }  // namespace anywire::protocol
 

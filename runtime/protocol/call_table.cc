@@ -21,8 +21,8 @@ Call& CallTable::Add() {
 
 void CallTable::Recycle(Call& call) {
   assert(call.released && call.stream == 0 && call.queue == SendQueue::kNone);
-  assert(!ControlList::Contains(call) && !ReservationList::Contains(call));
-  assert(call.held == 0 && call.reserved_held == 0 && call.granted == 0 && !call.in.present);
+  assert(!ControlList::Contains(call));
+  assert(call.held == 0 && call.excess_held == 0 && !call.in.present);
   static_cast<CallState&>(call) = CallState();
   ++call.id.generation;
   if (call.out.bytes != nullptr) call.out.bytes = nullptr;

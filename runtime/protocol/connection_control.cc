@@ -124,6 +124,11 @@ absl::Status ConnectionControl::OnFrame(absl::Span<const uint8_t> bytes, Instant
         return absl::DataLossError(wrong);
       }
       return absl::OkStatus();
+    case wire::kExcessCredit:
+      if (const char* wrong = wire::ReadExcessCredit(bytes, &news->excess_credit)) {
+        return absl::DataLossError(wrong);
+      }
+      return absl::OkStatus();
     default:
       return absl::DataLossError("unknown frame on stream 0");
   }

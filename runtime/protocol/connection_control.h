@@ -44,6 +44,7 @@ class ConnectionControl {
     bool hello = false;  // peer_hello() has come
     bool draining = false;
     uint64_t credit = 0;
+    uint64_t excess_credit = 0;
   };
   // A frame of stream 0, not empty. An error ends the connection.
   absl::Status OnFrame(absl::Span<const uint8_t> bytes, Instant now, News* news);

@@ -14,18 +14,19 @@ namespace anywire::protocol {
 
 bool WireMachine::wants_pump() const {
   return control_.pending() || !ready_.empty() || !control_calls_.empty() ||
-         (!ended() && received_.credit_wanted());
+         (!ended() && (received_.credit_wanted() || received_.excess_credit_wanted()));
 }
 
 void WireMachine::Pump(Instant now, Events& events) {
   if (control_.pending() && !control_.Write()) return;
   if (ended()) return;
   if (received_.credit_wanted()) {
-    const uint64_t amount = received_.owed();
-    const absl::Span<uint8_t> frame = sink_.NewFrame(0, wire::NumberFrameSize(amount));
-    if (frame.data() == nullptr) return;
-    wire::WriteNumberFrame(wire::kCredit, amount, frame.data());
+    if (!WriteNumber(0, wire::kCredit, received_.owed())) return;
     received_.OnCreditWritten();
+  }
+  if (received_.excess_credit_wanted()) {
+    if (!WriteNumber(0, wire::kExcessCredit, received_.excess_owed())) return;
+    received_.OnExcessCreditWritten();
   }
   do {
     while (Call* const call = control_calls_.front()) {
@@ -61,23 +62,41 @@ void WireMachine::Queue(Call& call) {
 
 void WireMachine::AdmitWaiting() {
   while (Call* const call = waiting_credit_.front()) {
-    if (!send_.Covers(*call, call->out.size)) return;
+    if (!send_.ConnectionCovers(call->out.size)) break;
     Dequeue(*call);
     StartMessage(*call);
+    Queue(*call);
+  }
+  while (Call* const call = waiting_excess_.front()) {
+    if (!send_.ExcessCovers(call->out.size)) break;
+    Dequeue(*call);
+    call->out.excess = send_.TakeExcess(call->out.size);
+    call->out.has_excess = true;
     Queue(*call);
   }
 }
 
 void WireMachine::StartMessage(Call& call) {
-  send_.Take(call, call.out.size);
+  send_.TakeShare(call, call.out.size);
   call.out.started = true;
-  if (send_.NeedsGrant(call.out)) send_.TakeGrant(call);
 }
 
+// Excess comes first: who has it may wait for the connection's credit, which nobody holds who waits
+// for excess.
 bool WireMachine::BeginMessage(Call& call) {
-  if (call.out.started) return true;
-  if (!send_.CallCovers(call, call.out.size)) return false;  // its CREDIT gives it another turn
-  if (!send_.Covers(call, call.out.size) || !waiting_credit_.empty()) {
+  OutgoingMessage& out = call.out;
+  if (out.started) return true;
+  if (!send_.CallCovers(call, out.size)) return false;  // its CREDIT gives it another turn
+  if (!out.has_excess && send_.HasExcess(out.size)) {
+    if (!send_.ExcessCovers(out.size) || !waiting_excess_.empty()) {
+      waiting_excess_.PushBack(call);
+      call.queue = SendQueue::kExcessCredit;
+      return false;
+    }
+    out.excess = send_.TakeExcess(out.size);
+    out.has_excess = true;
+  }
+  if (!send_.ConnectionCovers(out.size) || !waiting_credit_.empty()) {
     waiting_credit_.PushBack(call);
     call.queue = SendQueue::kConnectionCredit;
     return false;
@@ -114,7 +133,7 @@ WireMachine::Wrote WireMachine::WritePiece(Call& call, Events& events) {
   OutgoingMessage& out = call.out;
   const bool first = !out.announced;
   const size_t allowed = send_.Allowed(out) - out.sent;
-  if (allowed == 0 && !first) return Wrote::kNothing;  // until the GRANT
+  if (allowed == 0 && !first) return Wrote::kNothing;  // the peer will refuse it
 
   wire::DataFrame data;
   data.flags = wire::kMessage;
@@ -171,7 +190,7 @@ bool WireMachine::WriteDataNow(Call& call, const Payload* message, bool end) {
   uint8_t* const to = wire::WriteDataHead(data, true, frame.data());
   if (message != nullptr) {
     if (size > 0) message->write(message->object, to, size);
-    send_.Take(call, size);
+    send_.TakeWhole(call, size);
   }
   call.metadata_wanted = false;
   call.metadata_sent = true;
@@ -179,25 +198,21 @@ bool WireMachine::WriteDataNow(Call& call, const Payload* message, bool end) {
   return true;
 }
 
+bool WireMachine::WriteNumber(uint32_t stream, uint8_t kind, uint64_t number) {
+  const absl::Span<uint8_t> frame = sink_.NewFrame(stream, wire::NumberFrameSize(number));
+  if (frame.data() == nullptr) return false;
+  wire::WriteNumberFrame(kind, number, frame.data());
+  return true;
+}
+
 bool WireMachine::WriteCallControl(Call& call) {
-  if (call.grant_owed > 0) {
-    const absl::Span<uint8_t> frame = NewFrame(call.stream, wire::NumberFrameSize(call.grant_owed));
-    if (frame.data() == nullptr) return false;
-    wire::WriteNumberFrame(wire::kGrant, call.grant_owed, frame.data());
-    call.grant_owed = 0;
-  }
   if (call.credit_wanted) {
-    const absl::Span<uint8_t> frame = NewFrame(call.stream, wire::NumberFrameSize(call.owed));
-    if (frame.data() == nullptr) return false;
-    wire::WriteNumberFrame(wire::kCredit, call.owed, frame.data());
+    if (!WriteNumber(call.stream, wire::kCredit, call.owed)) return false;
     call.owed = 0;
     call.credit_wanted = false;
   }
   if (call.reset_wanted != 0 && !call.fragmenting) {
-    const absl::Span<uint8_t> frame =
-        NewFrame(call.stream, wire::NumberFrameSize(call.reset_wanted));
-    if (frame.data() == nullptr) return false;
-    wire::WriteNumberFrame(wire::kReset, call.reset_wanted, frame.data());
+    if (!WriteNumber(call.stream, wire::kReset, call.reset_wanted)) return false;
     call.reset_wanted = 0;
     control_calls_.Remove(call);
     if (!call.send_ended) OnSendEnded(call);
@@ -285,15 +300,19 @@ void WireMachine::Dequeue(Call& call) {
     case SendQueue::kConnectionCredit:
       waiting_credit_.Remove(call);
       break;
+    case SendQueue::kExcessCredit:
+      waiting_excess_.Remove(call);
+      break;
   }
   call.queue = SendQueue::kNone;
 }
 
 void WireMachine::DropUnsent(Call& call) {
   Dequeue(call);
-  const bool took_credit = call.out.present && call.out.started;
-  if (took_credit) send_.GiveBack(call.out);
-  if (call.out.present) call.out = OutgoingMessage();
+  if (call.out.present) {
+    send_.GiveBack(call.out);
+    call.out = OutgoingMessage();
+  }
   call.metadata_wanted = false;
   if (call.fragmenting) {
     call.unwritten->last_message = OutgoingMessage();
@@ -313,7 +332,6 @@ void WireMachine::OnSendEnded(Call& call) {
     --open_calls_;
     call.deadline = Instant::max();
     // Nothing follows the server's last frame.
-    call.grant_owed = 0;
     call.credit_wanted = false;
     if (ControlList::Contains(call)) control_calls_.Remove(call);
   }

@@ -27,6 +27,7 @@
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_PROTOCOL_H_
 #define ANYWIRE_RUNTIME_PROTOCOL_PROTOCOL_H_
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -39,8 +40,8 @@
 #include "absl/types/span.h"
 #include "anywire/delivery.h"
 #include "anywire/frame.h"
+#include "anywire/message_memory.h"
 #include "anywire/metadata.h"
-#include "runtime/protocol/message_memory.h"
 
 namespace anywire::protocol {
 
@@ -90,6 +91,18 @@ struct Limits {
   std::chrono::nanoseconds keepalive_time = std::chrono::seconds(20);
   // From the ping to giving up: UNAVAILABLE.
   std::chrono::nanoseconds keepalive_timeout = std::chrono::seconds(10);
+};
+
+// How large frames are, in bytes.
+struct FrameSizes {
+  // The transport takes frames of up to `largest`, at least 1,024.
+  // NOLINTNEXTLINE(google-explicit-constructor): most have nothing to say of pieces.
+  FrameSizes(size_t largest_frame, size_t largest_piece = 16 << 10)
+      : largest(largest_frame), piece(std::min(largest_frame, largest_piece)) {}
+  size_t largest;
+  // A message that does not fit one of these goes in several of them, so that the frames of other
+  // calls pass between.
+  size_t piece;
 };
 
 // A message to send. `write` fills exactly `size` bytes and is called at most once, before the

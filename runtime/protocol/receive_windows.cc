@@ -14,6 +14,7 @@ using wire::kMessageOverhead;
 
 constexpr char kAboveCallWindow[] = "more than the call's window";
 constexpr char kAboveConnectionWindow[] = "more than the connection's window";
+constexpr char kAboveExcessWindow[] = "more than the excess window";
 constexpr size_t kLargestWindow = size_t{1} << 40;  // as HELLO has it
 
 size_t CallWindow(const Limits& limits) {
@@ -36,7 +37,7 @@ ReceiveWindows::ReceiveWindows(const Limits& limits, ControlList& control)
       call_window_(CallWindow(limits)),
       share_(call_window_ / 2),
       connection_window_(Buffer(limits) / 2),
-      reservations_(Buffer(limits) - connection_window_) {}
+      excess_window_(Buffer(limits) - connection_window_) {}
 
 size_t ReceiveWindows::ShareOf(size_t size) const {
   return std::min(size + kMessageOverhead, share_);
@@ -66,9 +67,10 @@ const char* ReceiveWindows::OnPiece(Call& call, const Piece& piece, ReceivedMess
   if (!first && piece.bytes.empty()) return "an empty piece of a message";
 
   const size_t more = ShareOf(after) - (first ? 0 : ShareOf(before));
-  if (ExcessOf(after) > 0 && call.granted < ExcessOf(size)) {
-    return "more of a message than was granted";
-  }
+  // Of a message that is larger than all of it the peer may send the share, to tell us so.
+  const size_t excess = ExcessOf(size) <= excess_window_ ? ExcessOf(size) : 0;
+  if (ExcessOf(after) > excess) return kAboveExcessWindow;
+  if (first && excess > peer_may_exceed()) return kAboveExcessWindow;
   if (call.held + Arriving(call) + call.owed + more > call_window_) {
     return kAboveCallWindow;
   }
@@ -81,10 +83,8 @@ const char* ReceiveWindows::OnPiece(Call& call, const Piece& piece, ReceivedMess
     in.dropped = !piece.wanted || too_large;
     in.size = size;
     in.received = 0;
-    if (!in.dropped && ExcessOf(size) > call.granted) {
-      waiting_.PushBack(call);
-      GrantWaiting();
-    }
+    excess_held_ += excess;
+    if (in.dropped) ReturnExcess(excess);
   }
   if (in.dropped) {
     Return(more);
@@ -99,19 +99,16 @@ const char* ReceiveWindows::OnPiece(Call& call, const Piece& piece, ReceivedMess
   }
 
   in.present = false;
-  const size_t excess = ExcessOf(size);
-  call.granted -= excess;
   if (in.dropped) {
-    ReturnReservation(excess);
     *outcome = too_large ? Outcome::kTooLarge : Outcome::kDropped;
     return nullptr;
   }
   if (piece.last) {
     Return(ShareOf(size));
-    ReturnReservation(excess);
+    ReturnExcess(excess);
   } else {
     call.held += ShareOf(size);
-    call.reserved_held += excess;
+    call.excess_held += excess;
   }
   message->bytes = piece.bytes;
   if (!first) {
@@ -153,15 +150,12 @@ void ReceiveWindows::Store(IncomingMessage& in, absl::Span<const uint8_t> bytes)
 void ReceiveWindows::OnConsumed(Call& call, size_t size) {
   // A caller that reports more than was delivered takes nothing from other calls.
   const size_t share = std::min(ShareOf(size), call.held);
-  const size_t excess = std::min(ExcessOf(size), call.reserved_held);
+  const size_t excess = std::min(ExcessOf(size), call.excess_held);
   call.held -= share;
   Return(share);
-  if (excess > 0) {
-    call.reserved_held -= excess;
-    ReturnReservation(excess);
-  }
+  call.excess_held -= excess;
+  ReturnExcess(excess);
   if (call.receive_ended || call.over) return;
-  if (excess > 0) GrantAhead(call, excess);
   call.owed += share;
   const bool worth_it = call.owed * 2 >= call_window_ - call.held - Arriving(call);
   if (!worth_it || call.credit_wanted || call.owed == 0) return;
@@ -174,13 +168,9 @@ void ReceiveWindows::DropIncoming(Call& call) {
   if (!in.present || in.dropped) return;
   Return(ShareOf(in.received));
   call.owed += ShareOf(in.received);
+  ReturnExcess(ExcessOf(in.size));
   in.dropped = true;
   in.bytes = nullptr;
-  if (ReservationList::Contains(call)) waiting_.Remove(call);
-  // The peer has not heard of these.
-  const size_t untold = std::exchange(call.grant_owed, 0);
-  call.granted -= untold;
-  ReturnReservation(untold);
 }
 
 void ReceiveWindows::OnEnded(Call& call) {
@@ -189,49 +179,12 @@ void ReceiveWindows::OnEnded(Call& call) {
     call.in.present = false;
   }
   call.credit_wanted = false;
-  call.grant_owed = 0;
-  ReturnReservation(std::exchange(call.granted, 0));
 }
 
 void ReceiveWindows::OnReleased(Call& call) {
   Return(call.held);
   call.held = 0;
-  ReturnReservation(std::exchange(call.reserved_held, 0));
-}
-
-void ReceiveWindows::Grant(Call& call, size_t amount) {
-  reserved_ += amount;
-  call.granted += amount;
-  call.grant_owed += amount;
-  if (!ControlList::Contains(call)) control_.PushBack(call);
-}
-
-void ReceiveWindows::ReturnReservation(size_t amount) {
-  if (amount == 0) return;
-  assert(reserved_ >= amount);
-  reserved_ -= amount;
-  GrantWaiting();
-}
-
-void ReceiveWindows::GrantWaiting() {
-  while (Call* const call = waiting_.front()) {
-    const size_t missing = ExcessOf(call->in.size) - call->granted;
-    if (reserved_ + missing > reservations_) return;
-    waiting_.Remove(*call);
-    Grant(*call, missing);
-  }
-}
-
-// The reader has taken a message with so much beyond its share.
-void ReceiveWindows::GrantAhead(Call& call, size_t excess) {
-  if (!waiting_.empty()) return;
-  const size_t has = call.granted + call.reserved_held;
-  for (const size_t wanted : {2 * excess, excess}) {
-    if (has >= wanted) return;
-    if (reserved_ + wanted - has > reservations_ / 2) continue;
-    Grant(call, wanted - has);
-    return;
-  }
+  ReturnExcess(std::exchange(call.excess_held, 0));
 }
 
 }  // namespace anywire::protocol

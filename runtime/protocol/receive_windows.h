@@ -2,17 +2,15 @@
 //
 // The contract: message bytes that are delivered and not consumed, that are being put together, or
 // that the peer may still send, never exceed the connection's buffer. One half of it is the
-// connection's window, for the shares of messages (see send_windows.h); the other is for
-// reservations: what large messages have beyond their shares. The peer is granted them as the sizes
-// that it announces ask for them, in that order; they are given back when the message is consumed
-// or its direction has ended. A call whose reader takes large messages is granted as much ahead as
-// two more of them need, or one if there is no room for two, so that the peer need not wait for a
-// grant with each; but all that is granted ahead stays within half of the reservations, and any
-// message fits in the other half.
+// connection's window, for the shares of messages, the other the excess window, for what large ones
+// have beyond their shares (see send_windows.h). A message's excess is taken when its first piece
+// tells its size, and given back when the message is consumed, dropped or cut off. The largest
+// message that is accepted has at most half of the excess window beyond its share.
 //
 // Consumed bytes are given back in batches: when they are as many as the peer still has. So small
 // calls cost no frames, and once all is consumed the peer has at least half a window, which covers
-// any message's share.
+// any message's share, and any excess. Excess is also given back as soon as the peer has less than
+// the largest message needs: others may be held for long.
 //
 // New memory for a message grows with what has been received, to at most twice that, whatever size
 // was announced. Only memory that the process keeps anyway is lent for all of it at once: at most
@@ -31,12 +29,13 @@ namespace anywire::protocol {
 
 class ReceiveWindows {
  public:
-  // Where calls are put that have a GRANT or CREDIT to write.
+  // Where calls are put that have a CREDIT to write.
   ReceiveWindows(const Limits& limits, ControlList& control);
 
   // What HELLO announces.
   size_t call_window() const { return call_window_; }
   size_t connection_window() const { return connection_window_; }
+  size_t excess_window() const { return excess_window_; }
 
   // A piece of a message. If none was coming, it begins one of `size` bytes.
   struct Piece {
@@ -64,14 +63,22 @@ class ReceiveWindows {
   // The owner has let go of everything that was delivered.
   void OnReleased(Call& call);
 
-  // Connection credit to give back; 0 when it is not worth a frame.
+  // Whether the connection's credit is due to be given back, and how much.
   bool credit_wanted() const { return owed_ * 2 >= connection_window_ - held_ && owed_ > 0; }
   size_t owed() const { return owed_; }
   void OnCreditWritten() { owed_ = 0; }
+  // The same of the excess window's.
+  bool excess_credit_wanted() const {
+    return excess_owed_ > 0 && (excess_owed_ * 2 >= excess_window_ - excess_held_ ||
+                                peer_may_exceed() < ExcessOf(max_message_));
+  }
+  size_t excess_owed() const { return excess_owed_; }
+  void OnExcessCreditWritten() { excess_owed_ = 0; }
 
   // For checking the contract.
-  size_t held() const { return held_ + reserved_; }
+  size_t held() const { return held_ + excess_held_; }
   size_t peer_may_send() const { return connection_window_ - held_ - owed_; }
+  size_t peer_may_exceed() const { return excess_window_ - excess_held_ - excess_owed_; }
 
  private:
   size_t ShareOf(size_t size) const;
@@ -85,21 +92,21 @@ class ReceiveWindows {
     held_ -= amount;
     owed_ += amount;
   }
-  void Grant(Call& call, size_t amount);
-  void ReturnReservation(size_t amount);
-  void GrantWaiting();
-  void GrantAhead(Call& call, size_t excess);
+  void ReturnExcess(size_t amount) {
+    excess_held_ -= amount;
+    excess_owed_ += amount;
+  }
 
   ControlList& control_;
   const size_t max_message_;
   const size_t call_window_;
   const size_t share_;  // half a call window
   const size_t connection_window_;
-  const size_t reservations_;
-  size_t held_ = 0;      // of the connection's window
-  size_t owed_ = 0;      // consumed and not given back
-  size_t reserved_ = 0;  // of the reservations
-  ReservationList waiting_;
+  const size_t excess_window_;
+  size_t held_ = 0;         // of the connection's window
+  size_t owed_ = 0;         // consumed and not given back
+  size_t excess_held_ = 0;  // of the excess window
+  size_t excess_owed_ = 0;
 };
 
 }  // namespace anywire::protocol

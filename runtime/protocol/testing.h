@@ -113,9 +113,9 @@ inline std::vector<ReceivedFrame> ViewsOf(const std::vector<SentFrame>& frames) 
 class MachinePair {
  public:
   explicit MachinePair(const Limits& client_limits = Limits(),
-                       const Limits& server_limits = Limits(), size_t max_frame = 64 << 10)
-      : client(client_log, max_frame, client_limits, now),
-        server(server_log, max_frame, server_limits, now, factory) {}
+                       const Limits& server_limits = Limits(), FrameSizes sizes = 64 << 10)
+      : client(client_log, sizes, client_limits, now),
+        server(server_log, sizes, server_limits, now, factory) {}
 
   // Pumps both and carries frames until nothing moves. The status is the first error of OnFrames.
   absl::Status Settle() {

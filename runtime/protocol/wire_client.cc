@@ -33,8 +33,8 @@ absl::Status DeadlineExceeded() { return absl::DeadlineExceededError("deadline e
 
 }  // namespace
 
-WireClient::WireClient(FrameSink& sink, size_t max_frame_size, const Limits& limits, Instant now)
-    : WireMachine(true, sink, max_frame_size, limits, wire::Hello(), now),
+WireClient::WireClient(FrameSink& sink, FrameSizes frame_sizes, const Limits& limits, Instant now)
+    : WireMachine(true, sink, frame_sizes, limits, wire::Hello(), now),
       max_streams_(wire::kAssumedConcurrentCalls) {}
 
 // ---- opening
@@ -149,7 +149,7 @@ bool WireClient::WriteOpenNow(Call& call, const OpenRequest& request, absl::stri
   uint8_t* const to = wire::WriteOpenHead(open, frame.data());
   if (request.message != nullptr) {
     if (size > 0) request.message->write(request.message->object, to, size);
-    send_.Take(call, size);
+    send_.TakeWhole(call, size);
   }
   OnOpenWritten(call, open);
   if (request.half_close) OnSendEnded(call);
@@ -190,7 +190,7 @@ bool WireClient::WriteOpen(Call& call, Instant now, Events& events) {
   OnOpenWritten(call, open);
   call.unwritten = nullptr;
   if (with_message) {
-    send_.Take(call, size);
+    send_.TakeWhole(call, size);
     out = OutgoingMessage();
     AddEvent(call, Event::kWritable, events);
   }
@@ -362,8 +362,6 @@ const char* WireClient::OnCallFrame(uint64_t stream, wire::Bytes bytes, Instant,
   switch (first) {
     case wire::kCredit:
       return OnCallCredit(*call, bytes);
-    case wire::kGrant:
-      return OnGrant(*call, bytes);
     case wire::kFragment:
     case wire::kLastFragment:
       return OnFragmentFrame(*call, bytes, events);

@@ -14,7 +14,7 @@ namespace anywire::protocol {
 
 class WireClient final : public WireMachine {
  public:
-  WireClient(FrameSink& sink, size_t max_frame_size, const Limits& limits, Instant now);
+  WireClient(FrameSink& sink, FrameSizes frame_sizes, const Limits& limits, Instant now);
 
   absl::StatusOr<CallId> Open(const OpenRequest& request, Instant now, bool* queued) override;
   void HalfClose(CallId id) override;

@@ -13,9 +13,6 @@
 namespace anywire::protocol {
 namespace {
 
-// Pieces of large messages are at most this, so that frames of small calls pass between them.
-constexpr size_t kPieceSize = 16 << 10;
-
 // Frames in fragments: of one call beside its metadata, and of all calls of a connection.
 constexpr size_t kFragmentsBesideMetadata = 64 << 10;
 constexpr size_t kFragmentsOfConnection = 1 << 20;
@@ -32,12 +29,12 @@ size_t MaxQueuedBytes(const Limits& limits) {
 
 }  // namespace
 
-WireMachine::WireMachine(bool is_client, FrameSink& sink, size_t max_frame_size,
+WireMachine::WireMachine(bool is_client, FrameSink& sink, FrameSizes frame_sizes,
                          const Limits& limits, const wire::Hello& hello, Instant now)
     : is_client_(is_client),
       sink_(sink),
-      max_frame_size_(max_frame_size),
-      piece_size_(std::min(max_frame_size, kPieceSize)),
+      max_frame_size_(frame_sizes.largest),
+      piece_size_(frame_sizes.piece),
       limits_(limits),
       timers_(now),
       max_queued_bytes_(MaxQueuedBytes(limits)),
@@ -48,10 +45,11 @@ WireMachine::WireMachine(bool is_client, FrameSink& sink, size_t max_frame_size,
             wire::Hello full = hello;
             full.call_window = received_.call_window();
             full.connection_window = received_.connection_window();
+            full.excess_window = received_.excess_window();
             return full;
           }(),
           now) {
-  assert(max_frame_size >= 1024);
+  assert(frame_sizes.largest >= 1024);
   control_.Write();
 }
 
@@ -107,9 +105,17 @@ absl::Status WireMachine::OnControlFrame(absl::Span<const uint8_t> bytes, Instan
     }
     AdmitWaiting();
   }
+  if (news.excess_credit > 0) {
+    if (!send_.AddExcessCredit(news.excess_credit)) {
+      return EndConnection(absl::DataLossError("EXCESS CREDIT: more than the excess window"), true,
+                           events);
+    }
+    AdmitWaiting();
+  }
   if (news.hello) {
     const wire::Hello& hello = control_.peer_hello();
-    const int64_t more = send_.OnHello(hello.call_window, hello.connection_window);
+    const int64_t more =
+        send_.OnHello(hello.call_window, hello.connection_window, hello.excess_window);
     for (const std::unique_ptr<Call>& call : calls_.all()) {
       if (call->stream == 0) continue;
       call->send_credit += more;
@@ -170,16 +176,6 @@ const char* WireMachine::OnCallCredit(Call& call, wire::Bytes bytes) {
   if (call.send_ended || (is_client_ && call.over)) return nullptr;
   if (!send_.AddCallCredit(call, amount)) return "CREDIT: more than the call's window";
   Queue(call);
-  return nullptr;
-}
-
-const char* WireMachine::OnGrant(Call& call, wire::Bytes bytes) {
-  uint64_t amount = 0;
-  if (const char* wrong = wire::ReadGrant(bytes, &amount)) return wrong;
-  if (call.send_ended || (is_client_ && call.over)) return nullptr;  // as above
-  if (!send_.AddGrant(call, amount)) return "GRANT: an absurd amount";
-  const bool waits = call.out.present && call.out.started && send_.NeedsGrant(call.out);
-  if (waits && send_.TakeGrant(call)) Queue(call);
   return nullptr;
 }
 

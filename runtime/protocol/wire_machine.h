@@ -55,17 +55,20 @@ class WireMachine : public Protocol {
 
   // For tests of the memory contract, in bytes of messages and what each counts for itself.
   struct Account {
-    size_t held = 0;           // in memory, or reserved for what is to come
-    size_t peer_may_send = 0;  // of the connection's window
-    int64_t may_send = 0;      // by the peer's credit
-    size_t queued = 0;         // in memory, waiting to be sent
+    size_t held = 0;             // in memory, or to come to complete what is
+    size_t peer_may_send = 0;    // of the connection's window
+    size_t peer_may_exceed = 0;  // of the excess window
+    int64_t may_send = 0;        // by the peer's credit
+    int64_t may_exceed = 0;      // by its excess credit
+    size_t queued = 0;           // in memory, waiting to be sent
   };
   Account account() const {
-    return {received_.held(), received_.peer_may_send(), send_.connection_credit(), queued_bytes_};
+    return {received_.held(),          received_.peer_may_send(), received_.peer_may_exceed(),
+            send_.connection_credit(), send_.excess_credit(),     queued_bytes_};
   }
 
  protected:
-  WireMachine(bool is_client, FrameSink& sink, size_t max_frame_size, const Limits& limits,
+  WireMachine(bool is_client, FrameSink& sink, FrameSizes frame_sizes, const Limits& limits,
               const wire::Hello& hello, Instant now);
 
   // The loop of OnFrames; `Machine` is the derived class, whose OnCallFrame gives the rule broken
@@ -96,7 +99,7 @@ class WireMachine : public Protocol {
   // it.
   bool FitsNow(const Call& call, size_t head, size_t size) const {
     return size <= piece_size_ && head + size <= piece_size_ && send_.CoversWhole(call, size) &&
-           waiting_credit_.empty();
+           waiting_credit_.empty() && (waiting_excess_.empty() || !send_.HasExcess(size));
   }
   // Whether the call could write a frame before anything that waits.
   static bool NothingAhead(const Call& call) {
@@ -136,11 +139,9 @@ class WireMachine : public Protocol {
   void DropFragments(Call& call, uint8_t next);
   // Whether a frame of this kind may come while another is coming in fragments.
   static bool MayInterleave(uint8_t kind) {
-    return kind == wire::kFragment || kind == wire::kLastFragment || kind == wire::kCredit ||
-           kind == wire::kGrant;
+    return kind == wire::kFragment || kind == wire::kLastFragment || kind == wire::kCredit;
   }
   const char* OnCallCredit(Call& call, wire::Bytes bytes);
-  const char* OnGrant(Call& call, wire::Bytes bytes);
   // A piece of a message for a reader that is there (or not: `wanted`).
   const char* OnMessagePiece(Call& call, uint64_t size, wire::Bytes bytes, uint8_t flags,
                              ReceivedMessage* message, ReceiveWindows::Outcome* outcome);
@@ -172,11 +173,12 @@ class WireMachine : public Protocol {
   size_t queued_bytes_ = 0;  // in the outgoing messages of all calls
   CallTable calls_;
   SendWindows send_;
-  ControlList control_calls_;  // have RESET, GRANT or CREDIT to write
+  ControlList control_calls_;  // have RESET or CREDIT to write
   ReceiveWindows received_;
   SendList ready_;           // have something to write
   SendList waiting_stream_;  // client: wait for a stream, first come first served
   SendList waiting_credit_;  // wait for the connection's credit, first come first served
+  SendList waiting_excess_;  // the same for excess credit
   ConnectionControl control_;
   size_t open_calls_ = 0;
   bool peer_is_draining_ = false;
@@ -187,6 +189,8 @@ class WireMachine : public Protocol {
     kNothing,  // there is nothing to write, or it waits for credit
     kNoRoom,
   };
+  // A frame of one number. False: the sink has no room.
+  bool WriteNumber(uint32_t stream, uint8_t kind, uint64_t number);
   bool WriteCallControl(Call& call);
   Wrote WriteNext(Call& call, Instant now, Events& events);
   Wrote WriteFragment(Call& call);

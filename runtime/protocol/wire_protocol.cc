@@ -5,14 +5,14 @@
 
 namespace anywire::protocol {
 
-std::unique_ptr<Protocol> MakeWireClient(FrameSink& sink, size_t max_frame_size,
+std::unique_ptr<Protocol> MakeWireClient(FrameSink& sink, FrameSizes frame_sizes,
                                          const Limits& limits, Instant now) {
-  return std::make_unique<WireClient>(sink, max_frame_size, limits, now);
+  return std::make_unique<WireClient>(sink, frame_sizes, limits, now);
 }
 
-std::unique_ptr<Protocol> MakeWireServer(FrameSink& sink, size_t max_frame_size,
+std::unique_ptr<Protocol> MakeWireServer(FrameSink& sink, FrameSizes frame_sizes,
                                          const Limits& limits, Instant now, CallFactory& factory) {
-  return std::make_unique<WireServer>(sink, max_frame_size, limits, now, factory);
+  return std::make_unique<WireServer>(sink, frame_sizes, limits, now, factory);
 }
 
 }  // namespace anywire::protocol

@@ -10,9 +10,9 @@ namespace anywire::protocol {
 
 // `sink` and `factory` outlive the machine. `max_frame_size` is the sink's (at least 1,024). The
 // client's machine writes its hello at once; calls may be opened before the server's has come.
-std::unique_ptr<Protocol> MakeWireClient(FrameSink& sink, size_t max_frame_size,
+std::unique_ptr<Protocol> MakeWireClient(FrameSink& sink, FrameSizes frame_sizes,
                                          const Limits& limits, Instant now);
-std::unique_ptr<Protocol> MakeWireServer(FrameSink& sink, size_t max_frame_size,
+std::unique_ptr<Protocol> MakeWireServer(FrameSink& sink, FrameSizes frame_sizes,
                                          const Limits& limits, Instant now, CallFactory& factory);
 
 }  // namespace anywire::protocol

@@ -34,9 +34,9 @@ bool IsNotProcessed(const absl::Status& status) {
 
 }  // namespace
 
-WireServer::WireServer(FrameSink& sink, size_t max_frame_size, const Limits& limits, Instant now,
+WireServer::WireServer(FrameSink& sink, FrameSizes frame_sizes, const Limits& limits, Instant now,
                        CallFactory& factory)
-    : WireMachine(false, sink, max_frame_size, limits, ServerHello(limits), now),
+    : WireMachine(false, sink, frame_sizes, limits, ServerHello(limits), now),
       factory_(factory),
       methods_(std::min(limits.max_methods, size_t{1} << 20)),
       max_calls_(MaxCalls(limits)) {}
@@ -123,7 +123,7 @@ bool WireServer::WriteFinishNow(Call& call, const absl::Status& status, absl::st
   uint8_t* const to = wire::WriteBytes(head, frame.data());
   if (message != nullptr) {
     if (size > 0) message->write(message->object, to, size);
-    send_.Take(call, size);
+    send_.TakeWhole(call, size);
   }
   call.metadata_wanted = false;
   OnSendEnded(call);
@@ -236,7 +236,7 @@ const char* WireServer::OnCallFrame(uint64_t stream, wire::Bytes bytes, Instant 
   Call* call = calls_.OnStream(stream);
   if (call == nullptr) {
     // On their way when the call ended here.
-    if (first == wire::kReset || first == wire::kCredit || first == wire::kGrant) return nullptr;
+    if (first == wire::kReset || first == wire::kCredit) return nullptr;
     const bool fragment = first == wire::kFragment;
     if (!wire::IsOpen(first) && !fragment) return "a frame on a stream without a call";
     if (stream > std::max(max_calls_, wire::kAssumedConcurrentCalls)) {
@@ -257,8 +257,6 @@ const char* WireServer::OnCallFrame(uint64_t stream, wire::Bytes bytes, Instant 
       return OnReset(*call, bytes, events);
     case wire::kCredit:
       return OnCallCredit(*call, bytes);
-    case wire::kGrant:
-      return OnGrant(*call, bytes);
     case wire::kFragment:
     case wire::kLastFragment:
       return OnFragmentFrame(*call, bytes, now, events);

@@ -13,7 +13,7 @@ namespace anywire::protocol {
 
 class WireServer final : public WireMachine {
  public:
-  WireServer(FrameSink& sink, size_t max_frame_size, const Limits& limits, Instant now,
+  WireServer(FrameSink& sink, FrameSizes frame_sizes, const Limits& limits, Instant now,
              CallFactory& factory);
 
   absl::Status SendInitialMetadata(CallId id, const Metadata& metadata) override;

@@ -180,8 +180,8 @@ RawClient::RawClient(const TransportRegistry& registry, absl::string_view uri,
                 endpoint_ = Endpoint::Start(
                     loop_, *std::move(connection), Endpoint::Role::kClient, nullptr, nullptr,
                     [limits](Connection& connection) {
-                      return protocol::MakeWireClient(connection, connection.info().max_frame_size,
-                                                      limits, std::chrono::steady_clock::now());
+                      return protocol::MakeWireClient(connection, FrameSizesOf(connection), limits,
+                                                      std::chrono::steady_clock::now());
                     },
                     [loss = loss_](const absl::Status&) { loss->lost.Notify(); });
                 endpoint_->BeginAsync();

@@ -14,9 +14,8 @@ void ServerConnection::Start(EventLoop& loop, std::unique_ptr<Connection> connec
   std::shared_ptr<Endpoint> endpoint = Endpoint::Start(
       loop, std::move(connection), Endpoint::Role::kServer, drivers, spin,
       [this, limits, draining](Connection& connection) {
-        std::unique_ptr<Protocol> protocol =
-            protocol::MakeWireServer(connection, connection.info().max_frame_size, limits,
-                                     std::chrono::steady_clock::now(), *this);
+        std::unique_ptr<Protocol> protocol = protocol::MakeWireServer(
+            connection, FrameSizesOf(connection), limits, std::chrono::steady_clock::now(), *this);
         if (draining) protocol->Drain();
         return protocol;
       },

@@ -176,17 +176,17 @@ const char* ReadReset(Bytes bytes, absl::StatusCode* code) {
   return nullptr;
 }
 
-const char* ReadGrant(Bytes bytes, uint64_t* amount) {
-  Reader reader(bytes.subspan(1));
-  if (!reader.ReadVarint(amount) || !reader.done()) return "GRANT: malformed";
-  if (*amount == 0) return "GRANT: of nothing";
-  return nullptr;
-}
-
 const char* ReadCredit(Bytes bytes, uint64_t* amount) {
   Reader reader(bytes.subspan(1));
   if (!reader.ReadVarint(amount) || !reader.done()) return "CREDIT: malformed";
   if (*amount == 0) return "CREDIT: of nothing";
+  return nullptr;
+}
+
+const char* ReadExcessCredit(Bytes bytes, uint64_t* amount) {
+  Reader reader(bytes.subspan(1));
+  if (!reader.ReadVarint(amount) || !reader.done()) return "EXCESS CREDIT: malformed";
+  if (*amount == 0) return "EXCESS CREDIT: of nothing";
   return nullptr;
 }
 

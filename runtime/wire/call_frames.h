@@ -99,17 +99,17 @@ std::string EncodeFinish(const absl::Status& status, bool not_processed,
 
 const char* ReadFinish(Bytes bytes, FinishFrame* frame);
 
-// ---- RESET, CREDIT
+// ---- RESET, CREDIT, EXCESS CREDIT
 
-// A kind and one number: RESET's status code, CREDIT's bytes.
+// A kind and one number: RESET's status code, a credit's bytes.
 inline size_t NumberFrameSize(uint64_t number) { return 1 + VarintSize(number); }
 inline void WriteNumberFrame(uint8_t kind, uint64_t number, uint8_t* to) {
   *to++ = kind;
   WriteVarint(number, to);
 }
 const char* ReadReset(Bytes bytes, absl::StatusCode* code);
-const char* ReadGrant(Bytes bytes, uint64_t* amount);
 const char* ReadCredit(Bytes bytes, uint64_t* amount);
+const char* ReadExcessCredit(Bytes bytes, uint64_t* amount);
 
 }  // namespace anywire::wire
 

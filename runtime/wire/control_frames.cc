@@ -20,6 +20,7 @@ constexpr Setting kSettings[] = {
     {2, &Hello::call_window, kMinCallWindow, uint64_t{1} << 40},
     {3, &Hello::connection_window, kMinConnectionWindow, uint64_t{1} << 40},
     {4, &Hello::max_methods, 0, uint64_t{1} << 20},
+    {5, &Hello::excess_window, 0, uint64_t{1} << 40},
 };
 
 void AppendVarint(uint64_t value, std::string* to) {

@@ -12,7 +12,7 @@
 
 namespace anywire::wire {
 
-inline constexpr uint64_t kVersion = 2;
+inline constexpr uint64_t kVersion = 3;
 
 // The first frame of stream 0, each way.
 struct Hello {
@@ -25,6 +25,7 @@ struct Hello {
   uint64_t call_window = kMinCallWindow;                    // at least kMinCallWindow, at most 2^40
   uint64_t connection_window = kMinConnectionWindow;        // at least call_window, at most 2^40
   uint64_t max_methods = 0;                                 // server's; at most 2^20
+  uint64_t excess_window = 0;                               // at most 2^40
 };
 
 std::string EncodeHello(const Hello& hello);

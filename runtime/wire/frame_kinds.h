@@ -33,7 +33,7 @@ inline constexpr uint8_t kText = 0x01;          // X: the status's text
 // Frames without flags.
 inline constexpr uint8_t kReset = 0x01;         // calls, from the client
 inline constexpr uint8_t kCredit = 0x02;        // calls, and stream 0 for the connection
-inline constexpr uint8_t kGrant = 0x03;         // calls
+inline constexpr uint8_t kExcessCredit = 0x03;  // stream 0
 inline constexpr uint8_t kFragment = 0x04;      // calls
 inline constexpr uint8_t kLastFragment = 0x05;  // calls
 inline constexpr uint8_t kHello = 0x10;         // stream 0, as are the rest
@@ -53,7 +53,7 @@ inline constexpr uint32_t kAssumedConcurrentCalls = 64;
 
 // What each message counts against the windows beside its bytes.
 inline constexpr size_t kMessageOverhead = 64;
-// No message is larger, and no grants of a call are more.
+// No message is larger.
 inline constexpr uint64_t kAbsurdSize = uint64_t{1} << 48;
 
 // Limits that are the same for everybody.

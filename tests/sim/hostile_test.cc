@@ -120,7 +120,8 @@ class Forger {
                              random_.Below(random_.Choose<uint64_t>({17, 100000})));
         break;
       case 8:
-        frame.bytes = Number(wire::kGrant, random_.Below(100000));
+        frame.stream = 0;
+        frame.bytes = Number(wire::kExcessCredit, random_.Below(100000));
         break;
       case 9:
         frame.bytes = static_cast<char>(random_.OneIn(4) ? wire::kLastFragment : wire::kFragment) +
@@ -292,7 +293,7 @@ class Battle {
                                static_cast<uint8_t>(wire::kData | random_.Below(16)),
                                wire::kReset,
                                wire::kCredit,
-                               wire::kGrant,
+                               wire::kExcessCredit,
                                wire::kFragment,
                                wire::kLastFragment,
                                wire::kHello,

@@ -104,9 +104,10 @@ class World {
                    const char* name) {
     const WireMachine::Account account = machine.account();
     const size_t buffer = Buffer(limits);
-    if (account.held + account.peer_may_send > buffer || unread > account.held) {
+    const size_t to_come = account.peer_may_send + account.peer_may_exceed;
+    if (account.held + to_come > buffer || unread > account.held) {
       checker_.Fail(absl::StrCat(name, ": ", account.held, " bytes held (", unread, " unread) and ",
-                                 account.peer_may_send, " more may come; the limit is ", buffer));
+                                 to_come, " more may come; the limit is ", buffer));
     }
   }
 
@@ -137,6 +138,11 @@ class World {
     if (sender.account().may_send != static_cast<int64_t>(receiver.account().peer_may_send)) {
       checker_.Fail(absl::StrCat(direction, ": ", sender.account().may_send, " may be sent, but ",
                                  receiver.account().peer_may_send, " is granted"));
+    }
+    if (sender.account().may_exceed != static_cast<int64_t>(receiver.account().peer_may_exceed)) {
+      checker_.Fail(absl::StrCat(direction, ": ", sender.account().may_exceed,
+                                 " of excess may be sent, but ", receiver.account().peer_may_exceed,
+                                 " is granted"));
     }
   }
 

@@ -1,4 +1,5 @@
-// Memory for messages that are held: large pieces are kept for the messages to come.
+// Memory for messages that are held, whole or on their way: large pieces are kept for the messages
+// to come.
 //
 // To have a large piece from the system and give it back costs more than to copy it: every page is
 // cleared, mapped and unmapped. So pieces of kSmallestKept to kLargestKept bytes stay with the
@@ -8,14 +9,14 @@
 // bytes that they only announced, and the most by which all pieces together exceed the sizes asked
 // for, which are what connections count. While all is lent, memory is had from the system. What
 // comes last is kept: the pieces that were kept longest make room for it. Any thread.
-#ifndef ANYWIRE_RUNTIME_PROTOCOL_MESSAGE_MEMORY_H_
-#define ANYWIRE_RUNTIME_PROTOCOL_MESSAGE_MEMORY_H_
+#ifndef ANYWIRE_TRANSPORTS_MESSAGE_MEMORY_H_
+#define ANYWIRE_TRANSPORTS_MESSAGE_MEMORY_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 
-namespace anywire::protocol {
+namespace anywire {
 
 struct FreeMessageMemory {
   size_t capacity = 0;  // bytes
@@ -40,6 +41,6 @@ size_t KeptMessageBytes();
 size_t LentMessageBytes();
 void FreeKeptMessageMemory();
 
-}  // namespace anywire::protocol
+}  // namespace anywire
 
-#endif  // ANYWIRE_RUNTIME_PROTOCOL_MESSAGE_MEMORY_H_
+#endif  // ANYWIRE_TRANSPORTS_MESSAGE_MEMORY_H_

@@ -1,4 +1,4 @@
-#include "runtime/protocol/message_memory.h"
+#include "anywire/message_memory.h"
 
 #include <utility>
 
@@ -6,7 +6,7 @@
 #include "anywire/mutex.h"
 #include "anywire/poison.h"
 
-namespace anywire::protocol {
+namespace anywire {
 namespace {
 
 // Trivially destructible: messages may be freed to the very end of the process.
@@ -110,4 +110,4 @@ size_t LentMessageBytes() { return kept.lent(); }
 
 void FreeKeptMessageMemory() { kept.Free(); }
 
-}  // namespace anywire::protocol
+}  // namespace anywire

@@ -1,4 +1,4 @@
-#include "runtime/protocol/message_memory.h"
+#include "anywire/message_memory.h"
 
 #include <algorithm>
 #include <thread>
@@ -7,7 +7,7 @@
 
 #include "gtest/gtest.h"
 
-namespace anywire::protocol {
+namespace anywire {
 namespace {
 
 // What is kept belongs to the process: each test begins with nothing.
@@ -139,4 +139,4 @@ TEST_F(MessageMemoryTest, ThreadsShareIt) {
 }
 
 }  // namespace
-}  // namespace anywire::protocol
+}  // namespace anywire
