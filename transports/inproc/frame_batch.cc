@@ -13,13 +13,18 @@ constexpr size_t kFramesToKeep = 64;
 }  // namespace
 
 absl::Span<uint8_t> FrameBatch::Append(uint64_t stream, size_t size) {
-  if (chunks_.empty() || chunks_.back().capacity() - used_ < size) {
-    // A few small frames, or the first of many.
-    chunks_.emplace_back(chunks_.empty() ? size : IoBlock::kSize);
-    used_ = 0;
+  uint8_t* bytes;
+  if (size > IoBlock::kSize) {
+    bytes = large_.emplace_back(NewMessageMemory(size)).get();
+  } else {
+    if (Room() < size) {
+      // A few small frames, or the first of many.
+      chunks_.emplace_back(chunks_.empty() ? size : IoBlock::kSize);
+      used_ = 0;
+    }
+    bytes = chunks_.back().data() + used_;
+    used_ += size;
   }
-  uint8_t* const bytes = chunks_.back().data() + used_;
-  used_ += size;
   bytes_ += size;
   frames_.push_back({stream, absl::MakeConstSpan(bytes, size)});
   return absl::MakeSpan(bytes, size);
@@ -28,18 +33,22 @@ absl::Span<uint8_t> FrameBatch::Append(uint64_t stream, size_t size) {
 void FrameBatch::Take(FrameBatch& from) {
   if (empty()) {
     chunks_.swap(from.chunks_);
+    large_.swap(from.large_);
     frames_.swap(from.frames_);
     std::swap(used_, from.used_);
     std::swap(bytes_, from.bytes_);
   } else {
-    if (from.bytes_ <= chunks_.back().capacity() - used_) {
+    if (from.bytes_ <= Room()) {
       for (const ReceivedFrame& frame : from.frames_) {
         const absl::Span<uint8_t> bytes = Append(frame.stream, frame.bytes.size());
         std::copy(frame.bytes.begin(), frame.bytes.end(), bytes.begin());
       }
     } else {
-      std::move(from.chunks_.begin(), from.chunks_.end(), std::back_inserter(chunks_));
-      used_ = from.used_;
+      if (!from.chunks_.empty()) {
+        std::move(from.chunks_.begin(), from.chunks_.end(), std::back_inserter(chunks_));
+        used_ = from.used_;
+      }
+      std::move(from.large_.begin(), from.large_.end(), std::back_inserter(large_));
       bytes_ += from.bytes_;
       frames_.insert(frames_.end(), from.frames_.begin(), from.frames_.end());
     }
@@ -50,6 +59,7 @@ void FrameBatch::Take(FrameBatch& from) {
 size_t FrameBatch::held() const {
   size_t result = 0;
   for (const BorrowedBytes& chunk : chunks_) result += chunk.capacity();
+  for (const MessageMemory& memory : large_) result += memory.get_deleter().capacity;
   return result;
 }
 
@@ -57,6 +67,7 @@ void FrameBatch::Clear() {
   frames_.clear();
   if (frames_.capacity() > kFramesToKeep) std::vector<ReceivedFrame>().swap(frames_);
   chunks_.clear();
+  large_.clear();
   used_ = bytes_ = 0;
 }
 

@@ -41,7 +41,7 @@ void ExpectHoldsLittle(const FrameBatch& batch) {
 
 // As a sender does that sends each frame by itself, to a receiver that does not look.
 TEST(FrameBatchTest, FramesTakenOneByOneShareMemory) {
-  for (const size_t size : {1, 64, 1023, 1024, 1025, 4096, 33 << 10, 64 << 10}) {
+  for (const size_t size : {1, 64, 1023, 1024, 1025, 4096, 33 << 10, 64 << 10, 100 << 10}) {
     SCOPED_TRACE(size);
     FrameBatch waiting;
     Frames expected;
@@ -88,6 +88,21 @@ TEST(FrameBatchTest, WhatFitsIsCopiedAndWhatDoesNotIsMoved) {
   ExpectHas(waiting, expected);
 }
 
+TEST(FrameBatchTest, AFrameLargerThanABlockIsMoved) {
+  for (const size_t size : {IoBlock::kSize, IoBlock::kSize + 1}) {
+    Frames expected;
+    FrameBatch waiting, filling;
+    Append(waiting, 1, 10, expected);
+    Append(filling, 2, size, expected);
+    Append(filling, 3, 10, expected);
+    const uint8_t* const place = filling.frames()[0].bytes.data();
+    waiting.Take(filling);
+    EXPECT_EQ(place, waiting.frames()[1].bytes.data());
+    ExpectHas(waiting, expected);
+    ExpectHoldsLittle(waiting);
+  }
+}
+
 TEST(FrameBatchTest, NothingIsTakenOfNothing) {
   Frames expected;
   FrameBatch waiting, nothing;
@@ -108,7 +123,7 @@ TEST(FrameBatchTest, BatchesOfAnySizesComeWhole) {
       FrameBatch filling;
       const size_t frames = 1 + random() % 3;
       for (size_t i = 0; i < frames; ++i) {
-        const size_t most = size_t{1} << (random() % 17);
+        const size_t most = size_t{1} << (random() % 19);
         Append(filling, random() % 8, 1 + random() % most, expected);
       }
       waiting.Take(filling);

@@ -70,6 +70,7 @@ InprocConnection::InprocConnection(EventLoop& loop, std::shared_ptr<InprocLink> 
   (end == 0 ? info_.remote_address : info_.local_address) = address;
   info_.peer.credentials = PeerIdentity::Credentials{geteuid(), getegid(), getpid()};
   info_.max_frame_size = kInprocMaxFrameSize;
+  info_.piece_size = kInprocMaxFrameSize;
   info_.ordered_across_streams = true;
   info_.host_private = true;
 }

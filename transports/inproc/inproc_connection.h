@@ -25,9 +25,10 @@
 
 namespace anywire {
 
-inline constexpr size_t kInprocMaxFrameSize = 64 << 10;
+// Frames change hands, whatever their size: a message may be one.
+inline constexpr size_t kInprocMaxFrameSize = 4 << 20;
 // Bytes of one direction between NewFrame and ReleaseFrames.
-inline constexpr size_t kInprocMaxWaiting = 256 << 10;
+inline constexpr size_t kInprocMaxWaiting = 4 << 20;
 
 // What the two ends share.
 class InprocLink {
