@@ -65,6 +65,7 @@ ShmConnection::ShmConnection(EventLoop& loop, UniqueFd socket, std::unique_ptr<S
              output == ShmRegion::kToListener ? ShmRegion::kToConnector : ShmRegion::kToListener,
              ParsedInPlace(options.in_place, info_.peer, geteuid())) {
   info_.max_frame_size = ShmMaxFrameSize(region_->ring_size());
+  info_.piece_size = info_.max_frame_size;  // a copy more would take longer than the frame's way
   info_.ordered_across_streams = true;
   info_.host_private = true;
   info_.waiting_is_cheaper = true;

@@ -27,10 +27,9 @@ constexpr uint64_t ShmFrameSize(uint64_t body_size) {
   return kShmFrameHeaderSize + (body_size + kRingAlignment - 1) / kRingAlignment * kRingAlignment;
 }
 
-// The largest body in a ring of this size: about four fit, so that sender and receiver work side by
-// side, and one always fits when nothing waits.
+// The largest body in a ring of this size: two fit, so that sender and receiver work side by side.
 constexpr size_t ShmMaxFrameSize(size_t ring_size) {
-  return std::min<size_t>(64 << 10, ring_size / 4);
+  return ring_size / 2 - kShmFrameHeaderSize;
 }
 
 inline void WriteShmFrameHeader(const ShmFrameHeader& header, uint8_t* to) {

@@ -1,5 +1,7 @@
 // How a connection is agreed on, with peers that do not: who is silent, offers or answers something
 // else, or keeps what it was offered ends that attempt and nothing else.
+#include "transports/shm/shm_handshake.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
@@ -16,7 +18,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "transports/shm/hostile_fixture.h"
-#include "transports/shm/shm_handshake.h"
 #include "transports/unix/unix_address.h"
 
 namespace anywire {

@@ -165,8 +165,8 @@ class Sleepers {
     syscall(SYS_futex, &lobby_, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
     for (std::thread& thread : threads_) thread.join();
   }
-  // How many still sleep. The kernel may wake a thread for nothing, which then goes back to sleep in
-  // the lobby: all are counted from there.
+  // How many still sleep. The kernel may wake a thread for nothing, which then goes back to sleep
+  // in the lobby: all are counted from there.
   int Remaining() {
     Move(word_, &lobby_);
     return Move(&lobby_, word_);

@@ -76,6 +76,16 @@ void ShmInput::TakeLittle(uint64_t available) {
   }
 }
 
+uint8_t* ShmInput::PlaceOfCopy(size_t size, uint64_t copied) {
+  if (size > IoBlock::kSize) {
+    if (copied == 0) large_ = NewMessageMemory(size);
+    return copied == 0 ? large_.get() : nullptr;
+  }
+  if (copied + size > IoBlock::kSize) return nullptr;
+  if (block_ == nullptr) block_ = BorrowIoBlock();
+  return block_->bytes + copied;
+}
+
 void ShmInput::TakeMuch(uint64_t available) {
   uint64_t copied = 0, in_batch = 0;
   for (uint64_t taken = 0; taken < available && in_batch < kBatch;) {
@@ -87,9 +97,8 @@ void ShmInput::TakeMuch(uint64_t available) {
     if (header.kind == ShmFrameHeader::kFrame) {
       const uint8_t* body = at + kShmFrameHeaderSize;
       if (!in_place_ || header.size <= kCopiedFrameSize) {
-        if (copied + header.size > IoBlock::kSize) return;
-        if (block_ == nullptr) block_ = BorrowIoBlock();
-        uint8_t* const copy = block_->bytes + copied;
+        uint8_t* const copy = PlaceOfCopy(header.size, copied);
+        if (copy == nullptr) return;
         std::memcpy(copy, body, header.size);
         copied += size - kShmFrameHeaderSize;
         body = copy;

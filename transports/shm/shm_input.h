@@ -13,6 +13,7 @@
 
 #include "absl/types/span.h"
 #include "anywire/frame.h"
+#include "anywire/message_memory.h"
 #include "transports/shm/ring_indices.h"
 #include "transports/shm/shm_frame.h"
 #include "transports/shm/shm_region.h"
@@ -46,6 +47,7 @@ class ShmInput {
     taken_ = false;
     frames_.clear();
     block_.reset();
+    large_.reset();
     return consumer_.Release();
   }
   // What is shown from now on does not count.
@@ -63,6 +65,8 @@ class ShmInput {
   absl::Span<const ReceivedFrame> TakeFrom(uint64_t available);
   void TakeLittle(uint64_t available);
   void TakeMuch(uint64_t available);
+  // Where to copy a body to behind `copied` bytes; null: not in this batch.
+  uint8_t* PlaceOfCopy(size_t size, uint64_t copied);
   // The bytes of the whole frame at the front of `left`, of which `header` has been read; 0 when
   // they are not right.
   uint64_t SizeOf(const ShmFrameHeader& header, uint64_t left);
@@ -78,6 +82,7 @@ class ShmInput {
   const void* const rung_word_;
   std::vector<ReceivedFrame> frames_;
   IoBlockPtr block_;      // the copies, when they are many
+  MessageMemory large_;   // the copy of one that is larger
   bool rewound_ = false;  // what was taken last is a rewind
   bool taken_ = false;
   bool closed_ = false;

@@ -24,8 +24,9 @@ inline constexpr size_t kCopiedFrameSize = 4096;
 
 struct ShmOptions {
   // Bytes of each of the two rings; the listening side's counts. See CheckRingSize. Only what has
-  // been used is in memory.
-  size_t ring_size = 1 << 20;
+  // been used is in memory. A message of up to half a ring is written and read where it lies there;
+  // larger ones pass through in parts.
+  size_t ring_size = 4 << 20;
   InPlace in_place = InPlace::kSameUser;
   // Permissions of the meeting socket's file; connecting needs the permission to write.
   mode_t mode = 0600;
