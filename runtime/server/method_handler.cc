@@ -10,7 +10,22 @@ namespace {
 constexpr size_t kSmallMessageBytes = 1024;
 constexpr uint32_t kRunsBetweenLooks = 64;
 
+constinit std::atomic<size_t> large_memory{0};
+
 }  // namespace
+
+bool Invocation::LargeMemory::Hold(size_t bytes) {
+  size_t before = large_memory.load(std::memory_order_relaxed);
+  do {
+    if (bytes > MethodHandler::kMaxRetainedByAll - before) return false;
+  } while (!large_memory.compare_exchange_weak(before, before + bytes, std::memory_order_relaxed));
+  held_ = bytes;
+  return true;
+}
+
+void Invocation::LargeMemory::Release() {
+  if (held_ != 0) large_memory.fetch_sub(std::exchange(held_, 0), std::memory_order_relaxed);
+}
 
 MethodHandler::~MethodHandler() {
   for (Slot& slot : slots_) delete slot.idle.load(std::memory_order_acquire);
@@ -24,13 +39,21 @@ MethodHandler::Slot& MethodHandler::SlotOfThread() {
 
 std::unique_ptr<Invocation> MethodHandler::Take() {
   Invocation* const idle = SlotOfThread().idle.exchange(nullptr, std::memory_order_acquire);
-  return idle != nullptr ? std::unique_ptr<Invocation>(idle) : NewInvocation();
+  if (idle == nullptr) return NewInvocation();
+  idle->large_.Release();
+  return std::unique_ptr<Invocation>(idle);
+}
+
+bool MethodHandler::MayRetain(Invocation& invocation, size_t message_bytes) {
+  const size_t bytes = invocation.RetainedBytes();
+  return bytes <= kMaxRetainedBytes ||
+         (message_bytes >= bytes / 4 && invocation.large_.Hold(bytes));
 }
 
 void MethodHandler::GiveBack(std::unique_ptr<Invocation> invocation, size_t message_bytes) {
   const bool look =
       message_bytes > kSmallMessageBytes || ++invocation->runs_ % kRunsBetweenLooks == 0;
-  if (look && invocation->RetainedBytes() > kMaxRetainedBytes) return;
+  if (look && !MayRetain(*invocation, message_bytes)) return;
   invocation->Clear();
   delete SlotOfThread().idle.exchange(invocation.release(), std::memory_order_acq_rel);
 }

@@ -44,7 +44,24 @@ class Invocation {
 
  private:
   friend class MethodHandler;
+
+  // Large memory that waits for the next run, in the account of the process.
+  class LargeMemory {
+   public:
+    LargeMemory() = default;
+    LargeMemory(const LargeMemory&) = delete;
+    LargeMemory& operator=(const LargeMemory&) = delete;
+    ~LargeMemory() { Release(); }
+    // False: the account has no room for so much.
+    bool Hold(size_t bytes);
+    void Release();
+
+   private:
+    size_t held_ = 0;
+  };
+
   uint32_t runs_ = 0;
+  LargeMemory large_;
 };
 
 class MethodHandler {
@@ -54,8 +71,11 @@ class MethodHandler {
     kBlocking,   // runs on a worker thread
   };
 
-  // Messages that keep more than this are not reused.
+  // Messages that keep more than this are reused only if those of the last run had a quarter of it
+  // on the wire, and as long as all such in the process keep no more than kMaxRetainedByAll: to
+  // have large memory from the system and give it back costs more than to fill it.
   static constexpr size_t kMaxRetainedBytes = 64 << 10;
+  static constexpr size_t kMaxRetainedByAll = 16 << 20;
 
   MethodHandler(const Method& method, Form form) : method_(method), form_(form) {}
   virtual ~MethodHandler();
@@ -71,6 +91,8 @@ class MethodHandler {
   void GiveBack(std::unique_ptr<Invocation> invocation, size_t message_bytes);
 
  private:
+  static bool MayRetain(Invocation& invocation, size_t message_bytes);
+
   // One place for each of a few groups of threads, so that threads do not contend for it.
   struct alignas(64) Slot {
     std::atomic<Invocation*> idle{nullptr};

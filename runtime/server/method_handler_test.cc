@@ -158,6 +158,73 @@ TEST_F(MethodHandlerTest, MemoryThatSmallMessagesKeepIsFoundInTime) {
   EXPECT_LT(kept, MethodHandler::kMaxRetainedBytes);
 }
 
+// Keeps as much as the test says.
+class Large final : public Invocation {
+ public:
+  explicit Large(size_t bytes) : bytes_(bytes) {}
+  google::protobuf::MessageLite* request() override { return nullptr; }
+  google::protobuf::MessageLite* reply() override { return nullptr; }
+  Task<absl::Status> StartCoroutine(ServerContext&, ServerStream&) override {
+    co_return absl::OkStatus();
+  }
+  absl::Status RunBlocking(ServerContext&, ServerStream&) override { return absl::OkStatus(); }
+  size_t RetainedBytes() const override { return bytes_; }
+  void Clear() override {}
+
+ private:
+  const size_t bytes_;
+};
+
+class LargeHandler final : public MethodHandler {
+ public:
+  explicit LargeHandler(size_t bytes) : MethodHandler(kUnary, Form::kBlocking), bytes_(bytes) {}
+  // Whether the messages of a run are used again.
+  bool Reuses(size_t message_bytes) {
+    std::unique_ptr<Invocation> invocation = Take();
+    const Invocation* const first = invocation.get();
+    GiveBack(std::move(invocation), message_bytes);
+    const int made = made_;
+    invocation = Take();
+    const bool reused = made_ == made && invocation.get() == first;
+    GiveBack(std::move(invocation), message_bytes);
+    return reused;
+  }
+
+ private:
+  std::unique_ptr<Invocation> NewInvocation() override {
+    ++made_;
+    return std::make_unique<Large>(bytes_);
+  }
+  const size_t bytes_;
+  int made_ = 0;
+};
+
+TEST_F(MethodHandlerTest, LargeMessagesAreUsedAgainWhereTheyAreFilled) {
+  constexpr size_t kBytes = 1 << 20;
+  EXPECT_TRUE(LargeHandler(kBytes).Reuses(kBytes / 4));
+  EXPECT_FALSE(LargeHandler(kBytes).Reuses(kBytes / 4 - 1));
+  EXPECT_FALSE(LargeHandler(SIZE_MAX).Reuses(kBytes));
+}
+
+TEST_F(MethodHandlerTest, OfTheWholeProcessSoMuchIsRetained) {
+  constexpr size_t kHalf = MethodHandler::kMaxRetainedByAll / 2;
+  for (int round = 0; round < 2; ++round) {  // what is destroyed gives its part back
+    LargeHandler first(kHalf);
+    EXPECT_TRUE(first.Reuses(kHalf));
+    {
+      LargeHandler more(kHalf + 1);
+      EXPECT_FALSE(more.Reuses(kHalf + 1));
+    }
+    LargeHandler second(kHalf);
+    EXPECT_TRUE(second.Reuses(kHalf));
+    LargeHandler third(MethodHandler::kMaxRetainedBytes + 1),
+        small(MethodHandler::kMaxRetainedBytes);
+    EXPECT_FALSE(third.Reuses(kHalf));
+    EXPECT_TRUE(small.Reuses(kHalf));
+    EXPECT_TRUE(first.Reuses(kHalf));
+  }
+}
+
 TEST_F(MethodHandlerTest, ThreadsMayTakeAndGiveBackAtOnce) {
   MethodHandler& handler = Handler(kUnary);
   std::vector<std::thread> threads;
