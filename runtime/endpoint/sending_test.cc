@@ -71,6 +71,90 @@ TEST_F(SendingTest, ACallerThatWaitsForRoomHearsThatTheConnectionIsLost) {
   caller.join();
 }
 
+// A reply may come before its request has left in full, and to a thread that does not send.
+TEST_F(SendingTest, ACallerThatWaitsForRoomReturnsWithTheReplyThatAnotherReads) {
+  TestCall reading(endpoint_), waiting(endpoint_), late(endpoint_);
+  std::thread reader([&reading] { EXPECT_OK(reading.Call("1")); });
+  const std::thread::id reader_id = reader.get_id();
+  script_->WaitForReceiver(reader_id);
+  script_->BlockAfter(1);
+  script_->MakeSendersWait();
+  std::thread caller([&waiting] { EXPECT_OK(waiting.CallInOne(std::string(10'000, '2'))); });
+  script_->WaitForWaitingSender();
+  ASSERT_OK(late.Open("3"));  // leaves it to the thread that waits
+  while (peer_.calls() < 2) peer_.ReadMore();
+  peer_.Reply(peer_.CallAt(1), "early");
+  peer_.Flush();
+  waiting.over.WaitForNotification();
+  EXPECT_EQ(waiting.thread, reader_id);
+  script_->LetSendersLookUp();
+  caller.join();
+  EXPECT_EQ(waiting.reply, "early");
+
+  script_->Unblock();
+  EXPECT_EQ(peer_.WaitForCall(2).messages[0], "3");
+  EXPECT_EQ(peer_.WaitForCall(0).messages[0], "1");
+  for (const size_t call : {0, 2}) peer_.Reply(peer_.CallAt(call), "reply");
+  peer_.Flush();
+  reader.join();
+  endpoint_->Await(late.ended, false);
+  EXPECT_EQ(late.reply, "reply");
+}
+
+TEST_F(SendingTest, ACallerThatWaitsForRoomHearsThatItsCallIsCancelled) {
+  script_->WaitUntilWatched();  // so that the loop has no cause to look at the endpoint
+  script_->BlockAfter(0);
+  script_->MakeSendersWait();
+  TestCall call(endpoint_);
+  std::thread caller(
+      [&call] { EXPECT_THAT(call.CallInOne("request"), StatusIs(absl::StatusCode::kCancelled)); });
+  script_->WaitForWaitingSender();
+  call.Cancel();
+  call.over.WaitForNotification();
+  script_->LetSendersLookUp();
+  caller.join();
+  script_->Unblock();
+  peer_.WaitForCancel(0);
+}
+
+// Room lets a message leave that had waited; its writer hears of it though the thread that sent it
+// waits for room again.
+TEST_F(SendingTest, ACallerThatWaitsForRoomHandsOnWhatItsPumpBrings) {
+  TestCall stream(endpoint_), waiting(endpoint_);
+  absl::Notification writable;
+  stream.hook = [&writable](Event& event) {
+    if (event.bits & Event::kWritable) writable.Notify();
+  };
+  ASSERT_OK(stream.OpenStream());
+  script_->WaitUntilWatched();  // as above
+  Gate inside, go_on;
+  std::atomic<int> rounds{0};
+  script_->SetTransmitHook([&inside, &go_on, &rounds] {
+    if (rounds++ > 0) return;
+    inside.Open();
+    go_on.Wait();
+  });
+  std::thread caller([&waiting] { EXPECT_OK(waiting.CallInOne("request")); });
+  inside.Wait();
+  script_->SetRoom(1);
+  ASSERT_EQ(stream.Send("message"), protocol::SendResult::kQueued);
+  script_->BlockAfter(1);  // that is the request
+  script_->MakeSendersWait();
+  go_on.Open();
+  script_->WaitForWaitingSender();
+  writable.WaitForNotification();
+
+  script_->Unblock();
+  peer_.Reply(peer_.WaitForCall(1), "reply");
+  peer_.Flush();
+  caller.join();
+  while (peer_.CallAt(0).messages.empty()) peer_.ReadMore();
+  EXPECT_EQ(peer_.CallAt(0).messages[0], "message");
+  script_->SetTransmitHook(nullptr);
+  stream.Cancel();
+  stream.over.WaitForNotification();
+}
+
 TEST_F(SendingTest, AWriterThatWaitsForRoomLeavesTheConnectionToTheLoop) {
   script_->BlockAfter(0);
   script_->SetRoom(2);

@@ -43,6 +43,11 @@ void ConnectionScript::WaitForWaitingSender() {
   absl::MutexLock lock(&mutex_, absl::Condition(&sender_waits_));
 }
 
+void ConnectionScript::LetSendersLookUp() {
+  absl::MutexLock lock(&mutex_);
+  senders_look_up_ = true;
+}
+
 void ConnectionScript::FailTransmit(absl::Status status) {
   absl::MutexLock lock(&mutex_);
   transmit_status_ = std::move(status);
@@ -182,17 +187,23 @@ bool ScriptedConnection::Publish() {
   return !script_->published_.empty() && !script_->blocked_;
 }
 
-absl::Status ScriptedConnection::TransmitUntil(Instant) {
+absl::Status ScriptedConnection::TransmitUntil(Instant wait_until) {
+  absl::Status status = Transmit();
+  if (!status.ok()) return status;
   {
     const auto room = [script = script_.get()]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-      return script->allowed_ != 0 || script->aborted_;
+      return !script->blocked_ || script->aborted_;
+    };
+    const auto room_or_told = [script = script_.get(), &room]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      return room() || script->senders_look_up_;
     };
     absl::MutexLock lock(&script_->mutex_);
-    if (script_->senders_wait_) {
-      script_->sender_waits_ = true;
-      script_->mutex_.Await(absl::Condition(&room));
-      script_->sender_waits_ = false;
-    }
+    if (!script_->senders_wait_ || room()) return status;
+    script_->sender_waits_ = true;
+    script_->mutex_.Await(absl::Condition(&room_or_told));
+    script_->mutex_.AwaitWithTimeout(absl::Condition(&room),
+                                     absl::FromChrono(wait_until - Clock::now()));
+    script_->sender_waits_ = false;
   }
   return Transmit();
 }

@@ -37,10 +37,12 @@ class ConnectionScript {
   void Unblock() ABSL_LOCKS_EXCLUDED(mutex_);
   // So many frames may wait between NewFrame and Transmit (one always).
   void SetRoom(size_t frames) ABSL_LOCKS_EXCLUDED(mutex_);
-  // From now on TransmitUntil waits until Unblock or the end of the connection, however long it is
-  // told to; before it does not wait at all. And waits until a thread does wait there.
+  // From now on TransmitUntil waits for room until Unblock or the end of the connection, however
+  // long it is told to; before it does not wait at all. And waits until a thread does wait there.
   void MakeSendersWait() ABSL_LOCKS_EXCLUDED(mutex_);
   void WaitForWaitingSender() ABSL_LOCKS_EXCLUDED(mutex_);
+  // From now on, and where a thread waits already, TransmitUntil waits as long as it is told to.
+  void LetSendersLookUp() ABSL_LOCKS_EXCLUDED(mutex_);
   // From now on Transmit fails.
   void FailTransmit(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
   // Runs inside each Transmit, without a lock.
@@ -93,6 +95,7 @@ class ConnectionScript {
   bool transmitting_now_ ABSL_GUARDED_BY(mutex_) = false;
   bool senders_wait_ ABSL_GUARDED_BY(mutex_) = false;
   bool sender_waits_ ABSL_GUARDED_BY(mutex_) = false;
+  bool senders_look_up_ ABSL_GUARDED_BY(mutex_) = false;
   // Receiving.
   std::deque<TestFrame> inbox_ ABSL_GUARDED_BY(mutex_);
   absl::Status end_ ABSL_GUARDED_BY(mutex_);
