@@ -45,7 +45,7 @@ bool Peer::Publish() {
   return connection_->Publish();
 }
 
-absl::Status Peer::Transmit() {
+absl::Status Peer::TransmitUntil(Instant wait_until) {
   {
     absl::MutexLock lock(&mutex_);
     transmit_again_ = true;
@@ -64,7 +64,8 @@ absl::Status Peer::Transmit() {
       absl::MutexLock lock(&fill_mutex_);
       connection_->Publish();
     }
-    absl::Status status = connection_->Transmit();
+    absl::Status status =
+        wait_until > Instant() ? connection_->TransmitUntil(wait_until) : connection_->Transmit();
     absl::MutexLock lock(&mutex_);
     send_status_ = std::move(status);
   }

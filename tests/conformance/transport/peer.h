@@ -57,7 +57,9 @@ class Peer final : private Connection::Events {
   bool Publish() ABSL_LOCKS_EXCLUDED(mutex_, fill_mutex_);
   // Publishes and transmits, or has the thread do it that already does. What is left goes on by
   // OnWritable.
-  absl::Status Transmit() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Transmit() { return TransmitUntil(Instant()); }
+  // The same by the connection's TransmitUntil, if the time is not past.
+  absl::Status TransmitUntil(Instant wait_until) ABSL_LOCKS_EXCLUDED(mutex_);
   // Writes, publishes and transmits one frame, waiting for room as often as it must. UNAVAILABLE
   // and the like when sending has failed; DEADLINE_EXCEEDED when there was no room for too long.
   absl::Status Send(uint64_t stream, absl::string_view bytes);

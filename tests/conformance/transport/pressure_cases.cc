@@ -116,6 +116,94 @@ TEST_P(PressureSuite, RefusedSenderHearsOfTheEnd) {
   }
 }
 
+// ---- TransmitUntil, of which a transport may make as much or as little as Transmit does
+
+// Writes frames as FillUp does, from `next` on, until the connection itself has no room, or a
+// thousand; returns the next.
+uint64_t WriteMany(Peer& peer, uint64_t next, size_t size) {
+  const uint64_t end = next + 1000;
+  while (next < end && peer.TryWrite(9, Content(9, next, size))) ++next;
+  return next;
+}
+
+void ExpectReceived(const std::vector<Frame>& received, uint64_t count, size_t size) {
+  ASSERT_EQ(count, received.size());
+  for (uint64_t i = 0; i < count; ++i) ASSERT_EQ(Content(9, i, size), received[i].bytes) << i;
+}
+
+TEST_P(PressureSuite, TransmitUntilReturnsByItsTime) {
+  Pair pair = ConnectPair();
+  const size_t size = std::min<size_t>(pair.client->max_frame_size(), 16 << 10);
+  const Instant patience = Patience();
+  uint64_t sent = 0;
+  for (uint64_t before = 1; sent != before && sent * size < kTooMuch;) {
+    before = sent;
+    sent = WriteMany(*pair.client, sent, size);
+    absl::Status status = pair.client->TransmitUntil(std::chrono::steady_clock::now() +
+                                                     std::chrono::milliseconds(10));
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  EXPECT_LT(std::chrono::steady_clock::now(), patience);
+  // OnWritable alone goes on with what was left.
+  std::vector<Frame> received;
+  absl::Status status = pair.server->Receive(sent, received);
+  ASSERT_TRUE(status.ok()) << status << " after " << received.size() << " of " << sent;
+  ASSERT_TRUE(pair.client->Send(9, Content(9, sent, size)).ok());
+  ++sent;
+  status = pair.server->Receive(sent, received);
+  ASSERT_TRUE(status.ok()) << status;
+  ExpectReceived(received, sent, size);
+}
+
+TEST_P(PressureSuite, TransmitUntilSendsWhatThePeerReceivesMeanwhile) {
+  Pair pair = ConnectPair();
+  const size_t size = std::min<size_t>(pair.client->max_frame_size(), 16 << 10);
+  constexpr uint64_t kFrames = 2000;
+  std::thread sender([&pair, size] {
+    for (uint64_t sent = 0; sent < kFrames;) {
+      const int before = pair.client->writable_calls();
+      const uint64_t next = WriteMany(*pair.client, sent, size);
+      absl::Status status = pair.client->TransmitUntil(Patience());
+      ASSERT_TRUE(status.ok()) << status;
+      ASSERT_TRUE(next != sent || pair.client->WaitForWritableCalls(before + 1));
+      sent = next;
+    }
+    ASSERT_TRUE(pair.client->Send(8, "the last").ok());
+  });
+  std::vector<Frame> received;
+  absl::Status status = pair.server->Receive(kFrames, received);
+  while (status.ok() && received.back().stream == 9) {
+    status = pair.server->Receive(received.size() + 1, received);
+  }
+  sender.join();
+  ASSERT_TRUE(status.ok()) << status << " after " << received.size();
+  EXPECT_EQ("the last", received.back().bytes);
+  received.pop_back();
+  ExpectReceived(received, received.size(), size);
+}
+
+TEST_P(PressureSuite, TransmitUntilHearsOfTheEnd) {
+  for (bool by_peer : {true, false}) {
+    for (int yields : {0, 10, 100}) {  // before, at or after the beginning of the wait
+      Pair pair = ConnectPair();
+      std::thread ender([&pair, by_peer, yields] {
+        for (int i = 0; i < yields; ++i) std::this_thread::yield();
+        (by_peer ? pair.server : pair.client)->connection().Abort();
+      });
+      // Goes on, since the system may have had room for all, and so nothing to wait for.
+      const Instant patience = Patience();
+      absl::Status status;
+      while (status.ok() && std::chrono::steady_clock::now() < patience) {
+        WriteMany(*pair.client, 0, 1000);
+        status = pair.client->TransmitUntil(patience);
+      }
+      EXPECT_LT(std::chrono::steady_clock::now(), patience) << "not by the end";
+      EXPECT_EQ(absl::StatusCode::kUnavailable, status.code()) << status;
+      ender.join();
+    }
+  }
+}
+
 // What has failed takes frames without end and without growing: they go nowhere.
 TEST_P(TransportSuite, FailedSendingTakesFrames) {
   Pair pair = ConnectPair();
