@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "absl/base/attributes.h"
 #include "absl/base/thread_annotations.h"
 
 namespace anywire {
@@ -24,7 +25,7 @@ class ABSL_LOCKABLE Mutex {
     if (!state_.compare_exchange_strong(state, kHeld, std::memory_order_acquire)) LockContended();
   }
   void Unlock() ABSL_UNLOCK_FUNCTION() {
-    if (state_.exchange(kFree, std::memory_order_release) == kWanted) state_.notify_one();
+    if (state_.exchange(kFree, std::memory_order_release) == kWanted) WakeOne();
   }
 
   // For std::condition_variable_any.
@@ -35,11 +36,13 @@ class ABSL_LOCKABLE Mutex {
   // "Futexes Are Tricky" (Drepper 2011), mutex 2.
   enum : uint32_t { kFree, kHeld, kWanted };
 
-  void LockContended() {
+  // Out of line: what is inlined everywhere is the part that mostly runs.
+  ABSL_ATTRIBUTE_NOINLINE void LockContended() {
     while (state_.exchange(kWanted, std::memory_order_acquire) != kFree) {
       state_.wait(kWanted, std::memory_order_relaxed);
     }
   }
+  ABSL_ATTRIBUTE_NOINLINE void WakeOne() { state_.notify_one(); }
 
   std::atomic<uint32_t> state_{kFree};
 };
