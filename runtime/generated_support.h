@@ -27,9 +27,10 @@ namespace anywire::generated {
 template <typename Reply, typename Request>
 absl::StatusOr<Reply> Call(const Channel& channel, const Method& method, const Request& request,
                            const CallOptions& options) {
+  // The only thing returned, so that it is the caller's from the start and is not moved.
   absl::StatusOr<Reply> reply(absl::in_place);
-  if (absl::Status status = channel.Call(method, request, &*reply, options); !status.ok())
-    return status;
+  absl::Status status = channel.Call(method, request, &*reply, options);
+  if (!status.ok()) reply = std::move(status);
   return reply;
 }
 
