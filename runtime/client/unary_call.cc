@@ -61,7 +61,7 @@ absl::Status UnaryCallBase::OpenAndAwait(Endpoint& endpoint, const protocol::Pay
                                          const Metadata& metadata, Instant deadline, Instant now,
                                          BlockingOperation& operation, bool cancellable) {
   return endpoint.RunAndAwait(OpenCommand(endpoint, payload, metadata, deadline, now), operation,
-                              cancellable);
+                              cancellable, now);
 }
 
 void UnaryCallBase::Cancel(Endpoint& endpoint) {
@@ -180,10 +180,16 @@ class BlockingUnaryCall final : public UnaryCallBase {
         endpoint = *std::move(connected);
         now = Clock::now();
       }
-      CallCancellation cancellation;
-      cancellation.Listen(own_token, inherited, [this, &endpoint] { Cancel(*endpoint); });
-      absl::Status status = OpenAndAwait(*endpoint, payload, *metadata, deadline, now, operation_,
-                                         own_token || inherited);
+      absl::Status status;
+      if (own_token || inherited) {
+        CallCancellation cancellation;
+        cancellation.Listen(own_token, inherited, [this, &endpoint] { Cancel(*endpoint); });
+        status = OpenAndAwait(*endpoint, payload, *metadata, deadline, now, operation_,
+                              /*cancellable=*/true);
+      } else {
+        status = OpenAndAwait(*endpoint, payload, *metadata, deadline, now, operation_,
+                              /*cancellable=*/false);
+      }
       if (status.ok()) return std::move(status_);
       // A connection that ended between the look and the opening: the next one serves as well.
       if (endpoint->retired() && absl::IsUnavailable(status) && attempt < kMaxOpenAttempts) {

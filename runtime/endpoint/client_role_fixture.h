@@ -114,8 +114,8 @@ class TestCall final : public CallSink {
   // The same in one, so that this thread sends the request too.
   absl::Status CallInOne(const std::string& request) {
     const protocol::Payload payload = PayloadOf(request);
-    absl::Status opened =
-        endpoint_->RunAndAwait(OpenCommand(&payload, Instant::max()), ended, false);
+    absl::Status opened = endpoint_->RunAndAwait(OpenCommand(&payload, Instant::max()), ended,
+                                                 false, std::chrono::steady_clock::now());
     if (!opened.ok()) return opened;
     over.WaitForNotification();
     return status;

@@ -138,16 +138,17 @@ void Endpoint::DispatchOnLoop() {
   });
 }
 
-void Endpoint::Transmit(const BlockingOperation* operation) {
-  while (MayTransmit() && (operation == nullptr || !operation->done())) {
+void Endpoint::Transmit(const BlockingOperation* operation, Instant now) {
+  for (bool again = false; MayTransmit() && (operation == nullptr || !operation->done());
+       again = true) {
     unsent_ = false;
     if (protocol_->wants_pump()) protocol_->Pump(std::chrono::steady_clock::now(), events_);
     if (!connection_->Publish()) return;
     Instant wait_until = Instant::min();
     if (operation != nullptr) {
       // Others may complete it meanwhile, and what the pump brought for others must not wait.
-      wait_until =
-          std::min(protocol_->NextWakeup(), std::chrono::steady_clock::now() + kLookUpFromRoom);
+      if (again) now = std::chrono::steady_clock::now();
+      wait_until = std::min(protocol_->NextWakeup(), now + kLookUpFromRoom);
       if (!events_.empty() && !dispatching_) DispatchOnLoop();
     }
     const absl::Status status = TransmitPublished(wait_until);
@@ -191,12 +192,7 @@ void Endpoint::TransmitAndDispatch() {
   }
 }
 
-void Endpoint::Settle() {
-  if (this_thread_.dispatching == this) {
-    // The end of the batch sees to it all.
-    mutex_.Unlock();
-    return;
-  }
+void Endpoint::SettleNow() {
   Transmit();
   if (protocol_->peer_is_draining()) {
     retired_.store(true, std::memory_order_relaxed);

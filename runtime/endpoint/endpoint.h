@@ -108,10 +108,10 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   // does. `cancellable`: something besides the peer and the clock may complete it; the wait then
   // looks up every 100 ms. The caller has made sure that it may block: see OnRuntimeThread.
   void Await(BlockingOperation& operation, bool cancellable) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Run, and Await if the command's result, an absl::Status, is OK.
+  // Run, and Await if the command's result, an absl::Status, is OK. `now`: about.
   template <typename Command>
-  absl::Status RunAndAwait(Command&& command, BlockingOperation& operation, bool cancellable)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status RunAndAwait(Command&& command, BlockingOperation& operation, bool cancellable,
+                           Instant now) ABSL_LOCKS_EXCLUDED(mutex_);
   // The same for an operation that room in the transport may complete. The thread sends, and reads
   // what gives it leave to; to the loop, which is told of room, it leaves the connection when the
   // peer takes nothing for a while or others use the connection too.
@@ -207,7 +207,7 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
            async_.load(std::memory_order_relaxed) == 0;
   }
   // Await. Releases and retakes the lock.
-  void AwaitLocked(BlockingOperation& operation, bool cancellable)
+  void AwaitLocked(BlockingOperation& operation, bool cancellable, Instant now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What was received goes to the machine, and its events to the calls. Releases and retakes the
   // lock.
@@ -235,8 +235,9 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
     return unsent_ && !transmitting_ && send_failed_.ok() && !lost_;
   }
   // Sends until there is nothing left that can be. With `operation`, waits for room on the way for
-  // a while, as long as that is not done. Releases and retakes the lock.
-  void Transmit(const BlockingOperation* operation = nullptr) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // a while from `now`, as long as that is not done. Releases and retakes the lock.
+  void Transmit(const BlockingOperation* operation = nullptr, Instant now = Instant())
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status TransmitPublished(Instant wait_until = Instant::min())
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnSendFailed(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -245,7 +246,12 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   // Both until there is nothing left of either for this thread.
   void TransmitAndDispatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sees to what a command or input left behind. Takes the lock held and leaves it released.
-  void Settle() ABSL_UNLOCK_FUNCTION(mutex_);
+  void Settle() ABSL_UNLOCK_FUNCTION(mutex_) {
+    // The end of the batch sees to it all.
+    if (this_thread_.dispatching == this) return mutex_.Unlock();
+    SettleNow();
+  }
+  void SettleNow() ABSL_UNLOCK_FUNCTION(mutex_);
   void DispatchOnLoop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The connection is over.
   void Lose(const absl::Status& why, Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

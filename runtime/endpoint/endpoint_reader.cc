@@ -86,11 +86,11 @@ void Endpoint::Await(BlockingOperation& operation, bool cancellable) {
   const ScopedBorrow borrow;
   if (operation.done()) return;
   mutex_.Lock();
-  AwaitLocked(operation, cancellable);
+  AwaitLocked(operation, cancellable, Clock::now());
   Settle();
 }
 
-void Endpoint::AwaitLocked(BlockingOperation& operation, bool cancellable) {
+void Endpoint::AwaitLocked(BlockingOperation& operation, bool cancellable, Instant now) {
   while (!operation.done()) {
     if (!events_.empty() && !dispatching_) {
       Dispatch();
@@ -99,7 +99,7 @@ void Endpoint::AwaitLocked(BlockingOperation& operation, bool cancellable) {
     // Whether this thread is about to block for something or to leave the role to somebody: what
     // the frames it has read gave cause to send must not wait for that.
     if (MayTransmit()) {
-      Transmit(&operation);
+      Transmit(&operation, now);
       continue;
     }
     if (MayRead()) {
@@ -113,12 +113,14 @@ void Endpoint::AwaitLocked(BlockingOperation& operation, bool cancellable) {
           [this, &operation](size_t, Instant) {
             return operation.done() || async_.load(std::memory_order_relaxed) != 0;
           });
+      now = last_driven_;
       continue;
     }
     // Somebody else reads or dispatches: that thread completes the operation, or wakes this one to
     // take the role. It may not know of the operation's deadline, but the loop does.
     alarm_->SetNoLaterThan(protocol_->NextWakeup());
     Park(operation);
+    now = Clock::now();
   }
 }
 
@@ -132,7 +134,7 @@ void Endpoint::AwaitRoom(BlockingOperation& operation) {
       continue;
     }
     if (MayTransmit()) {
-      Transmit(&operation);
+      Transmit(&operation, Clock::now());
       continue;
     }
     // The transport is full still, or another thread is at it.
