@@ -91,7 +91,7 @@ absl::Span<const ReceivedFrame> FrameInput::frames() const {
   return block_->frames;
 }
 
-void FrameInput::GiveBlockBack() {
+void FrameInput::KeepRest() {
   if (spill_is_frame_) {
     spill_is_frame_ = false;
     spill_size_ = 0;
@@ -112,7 +112,6 @@ void FrameInput::GiveBlockBack() {
   } else if (spill_size_ == 0 && spill_capacity_ > kKeepSpill) {
     DropSpill();
   }
-  block_.reset();
 }
 
 void FrameInput::DropSpill() {

@@ -48,7 +48,12 @@ class FrameInput {
   size_t kept() const { return spill_capacity_; }
 
  private:
-  void GiveBlockBack();
+  void GiveBlockBack() {
+    const bool nothing_left = rest_begin_ == rest_end_ && spill_ == nullptr;
+    if (!nothing_left) KeepRest();
+    block_.reset();
+  }
+  void KeepRest();
   void Decode(size_t begin, size_t end);
   void ReserveSpill(size_t capacity);
   void DropSpill();

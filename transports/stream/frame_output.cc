@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/base/attributes.h"
 #include "absl/base/macros.h"
 #include "transports/stream/framing.h"
 
@@ -45,14 +46,18 @@ bool FrameOutput::Publish() {
   if (before == 0) {
     filling_.swap(sending_);
   } else {
-    std::move(filling_.begin(), filling_.end(), std::back_inserter(sending_));
-    filling_.clear();
+    AppendToSending();
   }
   unsent_.store(before + std::exchange(unpublished_, 0), std::memory_order_relaxed);
   return true;
 }
 
-void FrameOutput::DropUnpublished() {
+ABSL_ATTRIBUTE_NOINLINE void FrameOutput::AppendToSending() {
+  std::move(filling_.begin(), filling_.end(), std::back_inserter(sending_));
+  filling_.clear();
+}
+
+ABSL_ATTRIBUTE_NOINLINE void FrameOutput::DropUnpublished() {
   filling_.clear();
   unpublished_ = 0;
 }
@@ -82,7 +87,7 @@ bool FrameOutput::Consume(size_t size, bool blocked) {
   return left <= max_unsent_ / 2 && refused_.load() && refused_.exchange(false);
 }
 
-void FrameOutput::DropSent(size_t size) {
+ABSL_ATTRIBUTE_NOINLINE void FrameOutput::DropSent(size_t size) {
   auto chunk = sending_.begin();
   for (; chunk != sending_.end(); ++chunk) {
     const size_t here = std::min(size, chunk->filled - chunk->sent);

@@ -68,6 +68,7 @@ class FrameOutput {
   }
   bool MakeRoom(size_t size);
   void DropUnpublished();
+  void AppendToSending();
   Chunk& ChunkFor(size_t size);
   void DropSent(size_t size);
 

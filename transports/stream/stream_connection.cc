@@ -139,9 +139,14 @@ absl::Status StreamConnection::SendFailed(absl::Status status) {
 }
 
 absl::StatusOr<absl::Span<const ReceivedFrame>> StreamConnection::Receive(Instant wait_until) {
-  if (aborted_.load(std::memory_order_acquire) || !receive_status_.ok()) input_.Release();
-  if (aborted_.load(std::memory_order_acquire)) return AbortedStatus();
-  if (!receive_status_.ok()) return receive_status_;
+  if (aborted_.load(std::memory_order_acquire)) {
+    input_.Release();
+    return AbortedStatus();
+  }
+  if (!receive_status_.ok()) {
+    input_.Release();
+    return receive_status_;
+  }
   for (;;) {
     const absl::Span<const iovec> room = input_.Prepare();
     const ssize_t size = io_.Read(room, wait_until);
