@@ -10,8 +10,8 @@
 namespace anywire::protocol {
 namespace {
 
-using testing::Find;
 using testing::FinalOf;
+using testing::Find;
 using testing::MachinePair;
 using testing::OpenCall;
 using testing::PayloadOf;

@@ -287,7 +287,7 @@ void WireMachine::Store(const Payload& payload, OutgoingMessage& out) {
   payload.write(payload.object, out.bytes.get(), payload.size);
 }
 
-void WireMachine::Dequeue(Call& call) {
+void WireMachine::LeaveQueue(Call& call) {
   switch (call.queue) {
     case SendQueue::kNone:
       return;

@@ -32,6 +32,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -140,9 +141,12 @@ struct Event {
     // Client: the one end. Server: over early. In `final`; null (client) means OK, no trailers.
     kFinished = 32,
   };
-  uint8_t bits = 0;
+  Event(uint8_t bits, CallId call, void* tag, ReceivedMessage message)
+      : bits(bits), call(call), tag(tag), message(std::move(message)) {}
+
+  uint8_t bits;
   CallId call;
-  void* tag = nullptr;  // as given to Open, or by CallFactory
+  void* tag;  // as given to Open, or by CallFactory
   ReceivedMessage message;
   Instant deadline = Instant::max();
   std::unique_ptr<Metadata> metadata;  // kIncoming, kInitialMetadata; null: none

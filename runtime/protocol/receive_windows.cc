@@ -12,9 +12,6 @@ namespace {
 
 using wire::kMessageOverhead;
 
-constexpr char kAboveCallWindow[] = "more than the call's window";
-constexpr char kAboveConnectionWindow[] = "more than the connection's window";
-constexpr char kAboveExcessWindow[] = "more than the excess window";
 constexpr size_t kLargestWindow = size_t{1} << 40;  // as HELLO has it
 
 size_t CallWindow(const Limits& limits) {
@@ -36,6 +33,7 @@ ReceiveWindows::ReceiveWindows(const Limits& limits, ControlList& control)
       max_message_(std::min(limits.max_receive_message_size, kLargestWindow / 4)),
       call_window_(CallWindow(limits)),
       share_(call_window_ / 2),
+      largest_small_message_(std::min(max_message_, share_ - kMessageOverhead)),
       connection_window_(Buffer(limits) / 2),
       excess_window_(Buffer(limits) - connection_window_) {}
 
@@ -51,14 +49,10 @@ size_t ReceiveWindows::Arriving(const Call& call) const {
   return call.in.present && !call.in.dropped ? ShareOf(call.in.received) : 0;
 }
 
-const char* ReceiveWindows::OnPiece(Call& call, const Piece& piece, ReceivedMessage* message,
-                                    Outcome* outcome) {
+const char* ReceiveWindows::OnOtherPiece(Call& call, const Piece& piece, ReceivedMessage* message,
+                                         Outcome* outcome) {
   IncomingMessage& in = call.in;
   const bool first = !in.present;
-  if (first && !piece.partial && piece.wanted && piece.bytes.size() <= max_message_ &&
-      piece.bytes.size() + kMessageOverhead <= share_) {
-    return OnSmallMessage(call, piece, message, outcome);
-  }
   const size_t size = first ? piece.size : in.size;
   const size_t before = first ? 0 : in.received;
   const size_t after = before + piece.bytes.size();
@@ -119,22 +113,6 @@ const char* ReceiveWindows::OnPiece(Call& call, const Piece& piece, ReceivedMess
   return nullptr;
 }
 
-const char* ReceiveWindows::OnSmallMessage(Call& call, const Piece& piece, ReceivedMessage* message,
-                                           Outcome* outcome) {
-  const size_t cost = piece.bytes.size() + kMessageOverhead;
-  if (call.held + call.owed + cost > call_window_) return kAboveCallWindow;
-  if (held_ + owed_ + cost > connection_window_) return kAboveConnectionWindow;
-  if (piece.last) {
-    owed_ += cost;
-  } else {
-    held_ += cost;
-    call.held += cost;
-  }
-  message->bytes = piece.bytes;
-  *outcome = Outcome::kComplete;
-  return nullptr;
-}
-
 void ReceiveWindows::Store(IncomingMessage& in, absl::Span<const uint8_t> bytes) {
   const size_t after = in.received + bytes.size();
   if (in.bytes == nullptr || after > in.bytes.get_deleter().capacity) {
@@ -181,7 +159,7 @@ void ReceiveWindows::OnEnded(Call& call) {
   call.credit_wanted = false;
 }
 
-void ReceiveWindows::OnReleased(Call& call) {
+void ReceiveWindows::ReturnHeld(Call& call) {
   Return(call.held);
   call.held = 0;
   ReturnExcess(std::exchange(call.excess_held, 0));

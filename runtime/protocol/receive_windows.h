@@ -24,6 +24,7 @@
 #include "absl/types/span.h"
 #include "runtime/protocol/call.h"
 #include "runtime/protocol/protocol.h"
+#include "runtime/wire/frame_kinds.h"
 
 namespace anywire::protocol {
 
@@ -52,7 +53,12 @@ class ReceiveWindows {
     kTooLarge,  // is above max_receive_message_size: dropped, though more of it may come
   };
   // Returns what rule the peer broke, or null.
-  const char* OnPiece(Call& call, const Piece& piece, ReceivedMessage* message, Outcome* outcome);
+  const char* OnPiece(Call& call, const Piece& piece, ReceivedMessage* message, Outcome* outcome) {
+    const bool usual = !call.in.present && !piece.partial && piece.wanted &&
+                       piece.bytes.size() <= largest_small_message_;
+    if (!usual) return OnOtherPiece(call, piece, message, outcome);
+    return OnSmallMessage(call, piece, message, outcome);
+  }
 
   // The reader has taken a message of `size` bytes.
   void OnConsumed(Call& call, size_t size);
@@ -61,7 +67,9 @@ class ReceiveWindows {
   // The peer's last frame on the call has come. It gets no more credit for the call.
   void OnEnded(Call& call);
   // The owner has let go of everything that was delivered.
-  void OnReleased(Call& call);
+  void OnReleased(Call& call) {
+    if (call.held > 0 || call.excess_held > 0) ReturnHeld(call);
+  }
 
   // Whether the connection's credit is due to be given back, and how much.
   bool credit_wanted() const { return owed_ * 2 >= connection_window_ - held_ && owed_ > 0; }
@@ -81,12 +89,32 @@ class ReceiveWindows {
   size_t peer_may_exceed() const { return excess_window_ - excess_held_ - excess_owed_; }
 
  private:
+  static constexpr char kAboveCallWindow[] = "more than the call's window";
+  static constexpr char kAboveConnectionWindow[] = "more than the connection's window";
+  static constexpr char kAboveExcessWindow[] = "more than the excess window";
+
   size_t ShareOf(size_t size) const;
   size_t ExcessOf(size_t size) const;
   size_t Arriving(const Call& call) const;
   // The usual case of OnPiece: a whole message that fits its share.
   const char* OnSmallMessage(Call& call, const Piece& piece, ReceivedMessage* message,
-                             Outcome* outcome);
+                             Outcome* outcome) {
+    const size_t cost = piece.bytes.size() + wire::kMessageOverhead;
+    if (call.held + call.owed + cost > call_window_) return kAboveCallWindow;
+    if (held_ + owed_ + cost > connection_window_) return kAboveConnectionWindow;
+    if (piece.last) {
+      owed_ += cost;
+    } else {
+      held_ += cost;
+      call.held += cost;
+    }
+    message->bytes = piece.bytes;
+    *outcome = Outcome::kComplete;
+    return nullptr;
+  }
+  const char* OnOtherPiece(Call& call, const Piece& piece, ReceivedMessage* message,
+                           Outcome* outcome);
+  void ReturnHeld(Call& call);
   void Store(IncomingMessage& in, absl::Span<const uint8_t> bytes);
   void Return(size_t amount) {
     held_ -= amount;
@@ -100,7 +128,8 @@ class ReceiveWindows {
   ControlList& control_;
   const size_t max_message_;
   const size_t call_window_;
-  const size_t share_;  // half a call window
+  const size_t share_;                  // half a call window
+  const size_t largest_small_message_;  // that fits its share
   const size_t connection_window_;
   const size_t excess_window_;
   size_t held_ = 0;         // of the connection's window

@@ -254,11 +254,11 @@ void WireClient::Release(CallId id, Events& events) {
 
 // ---- ends
 
-Event& WireClient::EndCall(Call& call, Events& events) {
+Event& WireClient::EndCall(Call& call, Events& events, uint8_t bits, ReceivedMessage message) {
   call.over = true;
   --open_calls_;
   call.deadline = Instant::max();
-  Event& event = AddEvent(call, Event::kFinished, events);
+  Event& event = AddEvent(call, bits | Event::kFinished, events, std::move(message));
   if (call.release_at_end) {
     calls_.Release(call);
     received_.OnReleased(call);
@@ -451,10 +451,9 @@ const char* WireClient::OnData(Call& call, wire::Bytes bytes, Events& events) {
   const bool end = data.flags & wire::kEnd;
   if (end && call.in.present) return "an end inside a message";
   if (!call.over && (bits != 0 || end)) {
-    Event& event = end ? EndCall(call, events) : AddEvent(call, 0, events);
-    event.bits |= bits;
-    event.message = std::move(message);
-    event.metadata = std::move(metadata);
+    Event& event = end ? EndCall(call, events, bits, std::move(message))
+                       : AddEvent(call, bits, events, std::move(message));
+    if (metadata != nullptr) event.metadata = std::move(metadata);
   }
   if (end) OnReceiveEnded(call);
   return nullptr;
@@ -509,9 +508,7 @@ const char* WireClient::OnFinish(Call& call, wire::Bytes bytes, Events& events) 
   }
   final->status = std::move(finish.status);
   if (!call.over) {
-    Event& event = EndCall(call, events);
-    event.bits |= bits;
-    event.message = std::move(message);
+    Event& event = EndCall(call, events, bits, std::move(message));
     event.metadata = std::move(initial);
     if (!final->status.ok() || !final->trailing.empty()) event.final = std::move(final);
   }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "runtime/protocol/method_table.h"
 #include "runtime/protocol/wire_machine.h"
 
@@ -38,11 +39,11 @@ class WireClient final : public WireMachine {
   uint32_t TakeStream();
   void StartWaiting();
 
-  // The call's one end. The event's `message` and `metadata` are the caller's to add. The wire's
-  // side of the call goes on until both directions have ended.
-  Event& EndCall(Call& call, Events& events);
+  // The call's one end, with what `bits` says beside. The event's `metadata` is the caller's to
+  // add. The wire's side of the call goes on until both directions have ended.
+  Event& EndCall(Call& call, Events& events, uint8_t bits = 0, ReceivedMessage message = {});
   // The same for a reason of our own; the peer is told by RESET with that code.
-  void Abandon(Call& call, absl::Status status, Events& events);
+  ABSL_ATTRIBUTE_COLD void Abandon(Call& call, absl::Status status, Events& events);
 
   const char* OnCallFrame(uint64_t stream, wire::Bytes bytes, Instant now, Events& events);
   const char* OnWholeFrame(Call& call, wire::Bytes bytes, Events& events);

@@ -128,18 +128,6 @@ absl::Status WireMachine::OnControlFrame(absl::Span<const uint8_t> bytes, Instan
   return absl::OkStatus();
 }
 
-const char* WireMachine::OnMessagePiece(Call& call, uint64_t size, wire::Bytes bytes, uint8_t flags,
-                                        ReceivedMessage* message,
-                                        ReceiveWindows::Outcome* outcome) {
-  ReceiveWindows::Piece piece;
-  piece.size = size;
-  piece.bytes = bytes;
-  piece.partial = flags & wire::kPartial;
-  piece.last = flags & wire::kEnd;
-  piece.wanted = !call.over && !call.released;
-  return received_.OnPiece(call, piece, message, outcome);
-}
-
 const char* WireMachine::OnFragment(Call& call, wire::Bytes bytes, bool last, bool* too_large,
                                     std::string* frame) {
   bytes.remove_prefix(1);

@@ -10,7 +10,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "absl/base/attributes.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -110,12 +112,14 @@ class WireMachine : public Protocol {
   bool WriteDataNow(Call& call, const Payload* message, bool end);
   // Whether the message may wait beside those that do. RESOURCE_EXHAUSTED if not.
   bool MayQueue(size_t size) const { return size <= max_queued_bytes_ - queued_bytes_; }
-  absl::Status QueueIsFull(size_t size) const;
+  ABSL_ATTRIBUTE_COLD absl::Status QueueIsFull(size_t size) const;
   // Puts the message, which may wait, into memory of the call, to be sent when it can be.
   void Store(const Payload& payload, OutgoingMessage& out);
   // Gives the call a turn, if it has something to write and is not waiting for something else.
   void Queue(Call& call);
-  void Dequeue(Call& call);
+  void Dequeue(Call& call) {
+    if (call.queue != SendQueue::kNone) LeaveQueue(call);
+  }
   void QueueControl(Call& call) {
     if (!ControlList::Contains(call)) control_calls_.PushBack(call);
   }
@@ -144,10 +148,19 @@ class WireMachine : public Protocol {
   const char* OnCallCredit(Call& call, wire::Bytes bytes);
   // A piece of a message for a reader that is there (or not: `wanted`).
   const char* OnMessagePiece(Call& call, uint64_t size, wire::Bytes bytes, uint8_t flags,
-                             ReceivedMessage* message, ReceiveWindows::Outcome* outcome);
+                             ReceivedMessage* message, ReceiveWindows::Outcome* outcome) {
+    ReceiveWindows::Piece piece;
+    piece.size = size;
+    piece.bytes = bytes;
+    piece.partial = flags & wire::kPartial;
+    piece.last = flags & wire::kEnd;
+    piece.wanted = !call.over && !call.released;
+    return received_.OnPiece(call, piece, message, outcome);
+  }
 
   // The connection ends: every call with it. With `goodbye` the peer is told why.
-  absl::Status EndConnection(const absl::Status& why, bool goodbye, Events& events);
+  ABSL_ATTRIBUTE_COLD absl::Status EndConnection(const absl::Status& why, bool goodbye,
+                                                 Events& events);
   absl::Status RunTimers(Instant now, Events& events);
 
   bool ended() const { return !end_.ok(); }
@@ -155,12 +168,9 @@ class WireMachine : public Protocol {
     return {limits_.max_metadata_size, limits_.max_metadata_entries};
   }
 
-  static Event& AddEvent(const Call& call, uint8_t bits, Events& events) {
-    Event& event = events.emplace_back();
-    event.bits = bits;
-    event.call = call.id;
-    event.tag = call.tag;
-    return event;
+  static Event& AddEvent(const Call& call, uint8_t bits, Events& events,
+                         ReceivedMessage message = {}) {
+    return events.emplace_back(bits, call.id, call.tag, std::move(message));
   }
 
   const bool is_client_;
@@ -191,6 +201,7 @@ class WireMachine : public Protocol {
   };
   // A frame of one number. False: the sink has no room.
   bool WriteNumber(uint32_t stream, uint8_t kind, uint64_t number);
+  void LeaveQueue(Call& call);
   bool WriteCallControl(Call& call);
   Wrote WriteNext(Call& call, Instant now, Events& events);
   Wrote WriteFragment(Call& call);

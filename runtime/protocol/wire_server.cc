@@ -368,9 +368,9 @@ const char* WireServer::OnOpen(Call& call, wire::Bytes bytes, bool in_fragments,
     call.running = true;
     ++running_;
     call.tag = factory_.NewCall(call.id, method);
-    Event& event = AddEvent(call, end ? bits | Event::kHalfClose : bits, events);
-    event.message = std::move(message);
-    event.metadata = std::move(metadata);
+    Event& event =
+        AddEvent(call, end ? bits | Event::kHalfClose : bits, events, std::move(message));
+    if (metadata != nullptr) event.metadata = std::move(metadata);
     event.deadline = deadline;
   }
   if (end) OnReceiveEnded(call);
@@ -404,7 +404,7 @@ const char* WireServer::OnData(Call& call, wire::Bytes bytes, Events& events) {
   if (end && call.in.present) return "an end inside a message";
   if (end) bits |= Event::kHalfClose;
   if (bits != 0 && !call.over && !call.released) {
-    AddEvent(call, bits, events).message = std::move(message);
+    AddEvent(call, bits, events, std::move(message));
   }
   if (end) OnReceiveEnded(call);
   return nullptr;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/base/attributes.h"
 #include "runtime/protocol/method_table.h"
 #include "runtime/protocol/wire_machine.h"
 
@@ -45,9 +46,9 @@ class WireServer final : public WireMachine {
   bool WriteFinishNow(Call& call, const absl::Status& status, absl::string_view trailers,
                       const Payload* message);
   // Ends a call that no handler has seen.
-  void Refuse(Call& call, const absl::Status& status);
+  ABSL_ATTRIBUTE_COLD void Refuse(Call& call, const absl::Status& status);
   // Ends a call before its handler does; the handler, if there is one, is told.
-  void Abandon(Call& call, const absl::Status& status, Events& events);
+  ABSL_ATTRIBUTE_COLD void Abandon(Call& call, const absl::Status& status, Events& events);
   // The rest of the call is this FINISH.
   void SendFinish(Call& call, const absl::Status& status, bool not_processed);
   void StopRunning(Call& call);

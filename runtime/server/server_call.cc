@@ -34,15 +34,19 @@ void ServerCall::Assign(protocol::CallId id, internal::MethodHandler& handler) {
 void ServerCall::Unassign() {
   const MutexLock lock(&mutex_);
   assigned_ = false;
-  half_closed_ = false;
   running_ = false;
   has_request_ = false;
   message_bytes_ = 0;
+  if (handler_->method().shape() != CallShape::kUnary) ForgetStream();
+  CallContext::Reset();
+}
+
+void ServerCall::ForgetStream() {
+  half_closed_ = false;
   pending_read_ = {};
   pending_write_ = nullptr;
   DropUnread();
   if (unread_.capacity() > kUnreadKept) std::vector<Unread>().swap(unread_);
-  CallContext::Reset();
 }
 
 bool ServerCall::EndEarly(Protocol& protocol, Protocol::Events& events,
@@ -53,10 +57,8 @@ bool ServerCall::EndEarly(Protocol& protocol, Protocol::Events& events,
     over_ = true;
   }
   protocol.Finish(call_, status, nullptr, nullptr);
-  Event& event = events.emplace_back();
-  event.bits = Event::kFinished;
-  event.call = call_;
-  event.tag = static_cast<CallSink*>(this);
+  events.emplace_back(Event::kFinished, call_, static_cast<CallSink*>(this),
+                      protocol::ReceivedMessage());
   return true;
 }
 

@@ -116,6 +116,7 @@ class ServerCall final : public CallSink,
   static absl::Status BadInitialMetadata(const absl::Status& why);
   std::optional<Unread> NextUnread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropUnread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetStream() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Is(protocol::CallId id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return assigned_ && call_ == id;
   }
