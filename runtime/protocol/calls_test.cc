@@ -26,6 +26,8 @@ TEST(RoleDeathTest, CommandsOfTheOtherRoleAbort) {
   EXPECT_DEATH(pair.server.Open({}, pair.now, &pair.queued).IgnoreError(), "Open is not for this");
   EXPECT_DEATH(pair.server.HalfClose({}), "HalfClose is not for this");
   EXPECT_DEATH(pair.client.Finish({}, absl::OkStatus(), nullptr, nullptr), "Finish is not for");
+  EXPECT_DEATH(pair.client.FinishAndRelease({}, absl::OkStatus(), nullptr, nullptr),
+               "FinishAndRelease is not for");
   EXPECT_DEATH(pair.client.SendInitialMetadata({}, {}).IgnoreError(), "Metadata is not for this");
   EXPECT_DEATH(pair.client.Drain(), "Drain is not for this");
 }
@@ -75,6 +77,59 @@ TEST(CallsTest, AFinishBeforeTheHalfCloseEndsTheClientsDirection) {
   pair.client.Release(call.client, pair.client_events);
   EXPECT_EQ(pair.client.call_count(), 0u);
   EXPECT_EQ(pair.server.call_count(), 0u);
+}
+
+TEST(CallsTest, FinishAndReleaseIsTheLastOfACall) {
+  MachinePair pair;
+  const std::string request = "ping", reply = "pong";
+  const Payload payload = PayloadOf(reply);
+  ASSERT_TRUE(pair.Settle().ok());  // hellos
+  ASSERT_TRUE(pair.OpenUnary(request).ok());
+  ASSERT_TRUE(pair.Settle().ok());
+  const CallId call = pair.TakeServerEvents().at(0).call;
+  pair.server.FinishAndRelease(call, absl::OkStatus(), nullptr, &payload);
+  EXPECT_EQ(pair.server.call_count(), 0u);
+  pair.server.FinishAndRelease(call, absl::OkStatus(), nullptr, &payload);  // does nothing
+  ASSERT_TRUE(pair.Settle().ok());
+  const Protocol::Events events = pair.TakeClientEvents();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(TextOf(events[0]), reply);
+  EXPECT_EQ(events[0].final, nullptr);
+}
+
+TEST(CallsTest, WhatFinishAndReleaseCouldNotWriteIsStillSent) {
+  MachinePair pair;
+  const std::string request = "ping", reply(1 << 20, 'r');
+  const Payload payload = PayloadOf(reply);
+  ASSERT_TRUE(pair.Settle().ok());
+  ASSERT_TRUE(pair.OpenUnary(request).ok());
+  ASSERT_TRUE(pair.Settle().ok());
+  const CallId call = pair.TakeServerEvents().at(0).call;
+  const Metadata trailing{{"k", "v"}};
+  pair.server.FinishAndRelease(call, absl::OkStatus(), &trailing, &payload);
+  EXPECT_EQ(pair.server.call_count(), 1u);
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_EQ(pair.server.call_count(), 0u);
+  EXPECT_TRUE(pair.server_events.empty());
+  std::string received;
+  for (const Event& event : pair.TakeClientEvents()) {
+    if (event.bits & Event::kMessage) received = TextOf(event);
+    if (event.final != nullptr) EXPECT_EQ(event.final->trailing.Get("k"), "v");
+  }
+  EXPECT_EQ(received, reply);
+}
+
+TEST(CallsTest, FinishAndReleaseOfACallThatIsOverLetsGoOfIt) {
+  MachinePair pair;
+  OpenCall call(pair);
+  pair.client.Cancel(call.client, absl::CancelledError("enough"), pair.client_events);
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_EQ(FinalOf(pair.TakeServerEvents()).code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(pair.server.call_count(), 1u);
+  pair.server.FinishAndRelease(call.server, absl::OkStatus(), nullptr, nullptr);
+  EXPECT_EQ(pair.server.call_count(), 0u);
+  ASSERT_TRUE(pair.Settle().ok());
+  EXPECT_TRUE(pair.server_events.empty());
 }
 
 TEST(CallsTest, ALostConnectionSaysWhatIsKnownOfEachCall) {

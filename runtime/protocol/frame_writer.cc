@@ -348,8 +348,4 @@ void WireMachine::FreeStream(Call& call) {
   RecycleIfDone(call);
 }
 
-void WireMachine::RecycleIfDone(Call& call) {
-  if (call.released && call.stream == 0 && call.queue == SendQueue::kNone) calls_.Recycle(call);
-}
-
 }  // namespace anywire::protocol

@@ -141,7 +141,7 @@ struct Event {
     // Client: the one end. Server: over early. In `final`; null (client) means OK, no trailers.
     kFinished = 32,
   };
-  Event(uint8_t bits, CallId call, void* tag, ReceivedMessage message)
+  Event(uint8_t bits, CallId call, void* tag, ReceivedMessage&& message)
       : bits(bits), call(call), tag(tag), message(std::move(message)) {}
 
   uint8_t bits;
@@ -225,6 +225,9 @@ class Protocol {
   // client that no handler has seen the call.
   virtual void Finish(CallId call, const absl::Status& status, const Metadata* trailing,
                       const Payload* message) = 0;
+  // Finish and Release in one step, for an owner to whom the call's end is its last word.
+  virtual void FinishAndRelease(CallId call, const absl::Status& status, const Metadata* trailing,
+                                const Payload* message) = 0;
   // No new calls from now on: they are refused as UNAVAILABLE, not processed, and the client is
   // told to go elsewhere.
   virtual void Drain() = 0;
@@ -248,7 +251,8 @@ class Protocol {
   // Frames in the order received. An error is the end of the connection: the peer's breach of the
   // protocol (DATA_LOSS), its goodbye (UNAVAILABLE), a version or feature that does not match
   // (FAILED_PRECONDITION). The calls have been ended in `events`; write what Pump still gives (a
-  // goodbye that names the reason), then abort the connection.
+  // goodbye that names the reason), then abort the connection. Writes nothing: what there is to
+  // answer waits for Pump.
   virtual absl::Status OnFrames(absl::Span<const ReceivedFrame> frames, Instant now,
                                 Events& events) = 0;
   // The time has come that NextWakeup named (or any other time). An error as above.

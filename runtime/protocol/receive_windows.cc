@@ -141,9 +141,8 @@ void ReceiveWindows::OnConsumed(Call& call, size_t size) {
   if (!ControlList::Contains(call)) control_.PushBack(call);
 }
 
-void ReceiveWindows::DropIncoming(Call& call) {
+void ReceiveWindows::DropPresent(Call& call) {
   IncomingMessage& in = call.in;
-  if (!in.present || in.dropped) return;
   Return(ShareOf(in.received));
   call.owed += ShareOf(in.received);
   ReturnExcess(ExcessOf(in.size));

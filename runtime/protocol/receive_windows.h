@@ -63,7 +63,9 @@ class ReceiveWindows {
   // The reader has taken a message of `size` bytes.
   void OnConsumed(Call& call, size_t size);
   // The call's reader is gone: what is coming is dropped, what it holds stays.
-  void DropIncoming(Call& call);
+  void DropIncoming(Call& call) {
+    if (call.in.present && !call.in.dropped) DropPresent(call);
+  }
   // The peer's last frame on the call has come. It gets no more credit for the call.
   void OnEnded(Call& call);
   // The owner has let go of everything that was delivered.
@@ -114,6 +116,7 @@ class ReceiveWindows {
   }
   const char* OnOtherPiece(Call& call, const Piece& piece, ReceivedMessage* message,
                            Outcome* outcome);
+  void DropPresent(Call& call);
   void ReturnHeld(Call& call);
   void Store(IncomingMessage& in, absl::Span<const uint8_t> bytes);
   void Return(size_t amount) {

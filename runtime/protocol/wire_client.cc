@@ -44,9 +44,7 @@ absl::Status WireClient::CheckOpen(const OpenRequest& request, Instant now) cons
   if (peer_is_draining_) return absl::UnavailableError("the server is draining");
   if (request.deadline <= now) return DeadlineExceeded();
   if (request.message != nullptr && request.message->size > limits_.max_send_message_size) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("a message of ", request.message->size, " bytes; at most ",
-                     limits_.max_send_message_size, " may be sent"));
+    return MessageTooLarge(request.message->size);
   }
   if (request.message != nullptr && !MayQueue(request.message->size)) {
     return QueueIsFull(request.message->size);
@@ -62,17 +60,26 @@ absl::Status WireClient::CheckOpen(const OpenRequest& request, Instant now) cons
   return absl::OkStatus();
 }
 
+absl::Status WireClient::MessageTooLarge(size_t size) const {
+  return absl::ResourceExhaustedError(absl::StrCat("a message of ", size, " bytes; at most ",
+                                                   limits_.max_send_message_size, " may be sent"));
+}
+
+absl::Status WireClient::TooManyWaiting() const {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("all of the ", max_streams_,
+                   " calls that the server takes at once are in use, "
+                   "and ",
+                   waiting_stream_.size(), " wait for one to end"));
+}
+
 absl::StatusOr<CallId> WireClient::Open(const OpenRequest& request, Instant now, bool* queued) {
   *queued = false;
   if (absl::Status status = CheckOpen(request, now); !status.ok())
     return NotSent(std::move(status));
   const uint32_t stream = waiting_stream_.empty() ? TakeStream() : 0;
   if (stream == 0 && waiting_stream_.size() >= limits_.max_waiting_calls) {
-    return NotSent(absl::ResourceExhaustedError(
-        absl::StrCat("all of the ", max_streams_,
-                     " calls that the server takes at once are in use, "
-                     "and ",
-                     waiting_stream_.size(), " wait for one to end")));
+    return NotSent(TooManyWaiting());
   }
 
   Call& call = calls_.New();
@@ -93,6 +100,12 @@ absl::StatusOr<CallId> WireClient::Open(const OpenRequest& request, Instant now,
     calls_.Bind(call, stream);
     if (WriteOpenNow(call, request, metadata, now)) return call.id;
   }
+  OpenLater(call, request, std::move(metadata), queued);
+  return call.id;
+}
+
+void WireClient::OpenLater(Call& call, const OpenRequest& request, std::string metadata,
+                           bool* queued) {
   Unwritten& unwritten = call.MutableUnwritten();
   unwritten.metadata = std::move(metadata);
   unwritten.method_name = request.method.full_name;
@@ -101,14 +114,13 @@ absl::StatusOr<CallId> WireClient::Open(const OpenRequest& request, Instant now,
     Store(*request.message, call.out);
     *queued = true;
   }
-  if (stream != 0) {
+  if (call.stream != 0) {
     Queue(call);
   } else {
     call.send_credit = 0;  // until it has a stream
     waiting_stream_.PushBack(call);
     call.queue = SendQueue::kStream;
   }
-  return call.id;
 }
 
 void WireClient::NameMethod(Call& call, uint32_t index, absl::string_view name,
@@ -254,7 +266,7 @@ void WireClient::Release(CallId id, Events& events) {
 
 // ---- ends
 
-Event& WireClient::EndCall(Call& call, Events& events, uint8_t bits, ReceivedMessage message) {
+Event& WireClient::EndCall(Call& call, Events& events, uint8_t bits, ReceivedMessage&& message) {
   call.over = true;
   --open_calls_;
   call.deadline = Instant::max();

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/base/attributes.h"
@@ -28,6 +29,11 @@ class WireClient final : public WireMachine {
   friend class WireMachine;
 
   absl::Status CheckOpen(const OpenRequest& request, Instant now) const;
+  ABSL_ATTRIBUTE_COLD absl::Status MessageTooLarge(size_t size) const;
+  ABSL_ATTRIBUTE_COLD absl::Status TooManyWaiting() const;
+  // Keeps what the call has to say until it can be written.
+  ABSL_ATTRIBUTE_NOINLINE void OpenLater(Call& call, const OpenRequest& request,
+                                         std::string metadata, bool* queued);
   bool WriteOpenNow(Call& call, const OpenRequest& request, absl::string_view metadata,
                     Instant now);
   bool WriteOpen(Call& call, Instant now, Events& events) override;
@@ -37,11 +43,11 @@ class WireClient final : public WireMachine {
 
   // A free stream, or 0.
   uint32_t TakeStream();
-  void StartWaiting();
+  ABSL_ATTRIBUTE_NOINLINE void StartWaiting();
 
   // The call's one end, with what `bits` says beside. The event's `metadata` is the caller's to
   // add. The wire's side of the call goes on until both directions have ended.
-  Event& EndCall(Call& call, Events& events, uint8_t bits = 0, ReceivedMessage message = {});
+  Event& EndCall(Call& call, Events& events, uint8_t bits = 0, ReceivedMessage&& message = {});
   // The same for a reason of our own; the peer is told by RESET with that code.
   ABSL_ATTRIBUTE_COLD void Abandon(Call& call, absl::Status status, Events& events);
 
@@ -50,8 +56,9 @@ class WireClient final : public WireMachine {
   const char* OnData(Call& call, wire::Bytes bytes, Events& events);
   const char* OnFinish(Call& call, wire::Bytes bytes, Events& events);
   const char* OnFragmentFrame(Call& call, wire::Bytes bytes, Events& events);
-  const char* OnMetadata(Call& call, absl::string_view block, std::unique_ptr<Metadata>* metadata,
-                         Events& events);
+  ABSL_ATTRIBUTE_NOINLINE const char* OnMetadata(Call& call, absl::string_view block,
+                                                 std::unique_ptr<Metadata>* metadata,
+                                                 Events& events);
   // The server's last frame: ends what is left of the call on the wire.
   void OnReceiveEnded(Call& call);
 

@@ -85,6 +85,9 @@ absl::Status WireMachine::SendInitialMetadata(CallId, const Metadata&) {
 void WireMachine::Finish(CallId, const absl::Status&, const Metadata*, const Payload*) {
   WrongRole("Finish");
 }
+void WireMachine::FinishAndRelease(CallId, const absl::Status&, const Metadata*, const Payload*) {
+  WrongRole("FinishAndRelease");
+}
 void WireMachine::Drain() { WrongRole("Drain"); }
 bool WireMachine::WriteOpen(Call&, Instant, Events&) { WrongRole("WriteOpen"); }
 void WireMachine::OnStreamFree(uint32_t) { WrongRole("OnStreamFree"); }

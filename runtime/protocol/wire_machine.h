@@ -41,6 +41,8 @@ class WireMachine : public Protocol {
   absl::Status SendInitialMetadata(CallId id, const Metadata& metadata) override;
   void Finish(CallId id, const absl::Status& status, const Metadata* trailing,
               const Payload* message) override;
+  void FinishAndRelease(CallId id, const absl::Status& status, const Metadata* trailing,
+                        const Payload* message) override;
   void Drain() override;
 
   SendResult Send(CallId id, const Payload& message) final;
@@ -128,13 +130,15 @@ class WireMachine : public Protocol {
   bool WriteHead(Call& call, absl::string_view frame);
   // The call sends nothing more of its own: forgets what waits, except a frame that is on its way
   // in fragments.
-  void DropUnsent(Call& call);
+  ABSL_ATTRIBUTE_NOINLINE void DropUnsent(Call& call);
   // Our last frame of the call is written.
   void OnSendEnded(Call& call);
 
   // ---- both
   void FreeStream(Call& call);
-  void RecycleIfDone(Call& call);
+  void RecycleIfDone(Call& call) {
+    if (call.released && call.stream == 0 && call.queue == SendQueue::kNone) calls_.Recycle(call);
+  }
   // One more frame in pieces. Null, or the rule broken; when it is whole, `*frame` has it.
   const char* OnFragment(Call& call, wire::Bytes bytes, bool last, bool* too_large,
                          std::string* frame);
@@ -161,7 +165,7 @@ class WireMachine : public Protocol {
   // The connection ends: every call with it. With `goodbye` the peer is told why.
   ABSL_ATTRIBUTE_COLD absl::Status EndConnection(const absl::Status& why, bool goodbye,
                                                  Events& events);
-  absl::Status RunTimers(Instant now, Events& events);
+  ABSL_ATTRIBUTE_NOINLINE absl::Status RunTimers(Instant now, Events& events);
 
   bool ended() const { return !end_.ok(); }
   wire::MetadataLimits metadata_limits() const {
@@ -169,7 +173,7 @@ class WireMachine : public Protocol {
   }
 
   static Event& AddEvent(const Call& call, uint8_t bits, Events& events,
-                         ReceivedMessage message = {}) {
+                         ReceivedMessage&& message = {}) {
     return events.emplace_back(bits, call.id, call.tag, std::move(message));
   }
 
@@ -201,7 +205,7 @@ class WireMachine : public Protocol {
   };
   // A frame of one number. False: the sink has no room.
   bool WriteNumber(uint32_t stream, uint8_t kind, uint64_t number);
-  void LeaveQueue(Call& call);
+  ABSL_ATTRIBUTE_NOINLINE void LeaveQueue(Call& call);
   bool WriteCallControl(Call& call);
   Wrote WriteNext(Call& call, Instant now, Events& events);
   Wrote WriteFragment(Call& call);
@@ -212,7 +216,8 @@ class WireMachine : public Protocol {
   bool BeginMessage(Call& call);
   void StartMessage(Call& call);
   void AdmitWaiting();
-  absl::Status OnControlFrame(absl::Span<const uint8_t> bytes, Instant now, Events& events);
+  ABSL_ATTRIBUTE_NOINLINE absl::Status OnControlFrame(absl::Span<const uint8_t> bytes, Instant now,
+                                                      Events& events);
 
   Instant latest_;             // the latest time that the timers have heard of
   absl::Status end_;           // why the connection ended; OK while it lives

@@ -62,12 +62,35 @@ absl::Status WireServer::SendInitialMetadata(CallId id, const Metadata& metadata
 
 void WireServer::Finish(CallId id, const absl::Status& status, const Metadata* trailing,
                         const Payload* message) {
-  Call* const found = calls_.Find(id);
-  if (found == nullptr) return;
-  Call& call = *found;
+  if (Call* const call = calls_.Find(id)) FinishCall(*call, status, trailing, message);
+}
+
+void WireServer::FinishAndRelease(CallId id, const absl::Status& status, const Metadata* trailing,
+                                  const Payload* message) {
+  Call* const call = calls_.Find(id);
+  if (call == nullptr) return;
+  // First the release: the end that is written may be all that is left of the call.
+  const bool over = call->over;
+  calls_.Release(*call);
+  received_.OnReleased(*call);
+  FinishCall(*call, status, trailing, message);
+  if (over) RecycleIfDone(*call);
+}
+
+void WireServer::FinishCall(Call& call, const absl::Status& status, const Metadata* trailing,
+                            const Payload* message) {
   StopRunning(call);
   if (call.over || ended()) return;
+  received_.DropIncoming(call);
+  call.over = true;  // the deadline holds until the client has its end
+  const bool plain = status.ok() && (trailing == nullptr || trailing->empty()) &&
+                     (message == nullptr || message->size <= limits_.max_send_message_size);
+  if (plain && NothingAhead(call) && WriteDataNow(call, message, true)) return;
+  FinishOtherwise(call, plain, status, trailing, message);
+}
 
+void WireServer::FinishOtherwise(Call& call, bool plain, const absl::Status& status,
+                                 const Metadata* trailing, const Payload* message) {
   absl::Status result = status;
   std::string trailers;
   if (trailing != nullptr && !trailing->empty()) {
@@ -84,15 +107,8 @@ void WireServer::Finish(CallId id, const absl::Status& status, const Metadata* t
                      limits_.max_send_message_size, " may be sent"));
   }
   if (!result.ok()) message = nullptr;
-
-  received_.DropIncoming(call);
-  call.over = true;  // the deadline holds until the client has its end
-  const bool plain = result.ok() && trailers.empty();
-  if (NothingAhead(call)) {
-    if (plain ? WriteDataNow(call, message, true)
-              : WriteFinishNow(call, result, trailers, message)) {
-      return;
-    }
+  if (!plain) {
+    if (NothingAhead(call) && WriteFinishNow(call, result, trailers, message)) return;
   }
   if (message != nullptr && !MayQueue(message->size)) {
     return SendFinish(call, QueueIsFull(message->size), false);
@@ -293,46 +309,59 @@ const char* WireServer::OnFragmentFrame(Call& call, wire::Bytes bytes, Instant n
                 events);
 }
 
-const char* WireServer::FindMethod(const wire::OpenFrame& open, bool in_fragments,
+const char* WireServer::FindByName(const wire::OpenFrame& open, bool in_fragments,
                                    const void** method) {
-  if (!(open.flags & wire::kLiteral)) {
-    return methods_.Find(open.method, method) ? nullptr : "OPEN: unknown method id";
-  }
   *method = factory_.FindMethod(open.name);
   if (open.method == 0) return nullptr;
   if (in_fragments) return "OPEN: a method id in fragments";
   return methods_.Learn(open.method, *method) ? nullptr : "OPEN: bad method id";
 }
 
+absl::Status WireServer::TooManyCalls() const {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("the server takes ", max_calls_, " calls at once on a connection"));
+}
+
+absl::Status WireServer::UnknownMethod(const wire::OpenFrame& open) {
+  // The name goes back to whoever sent it.
+  constexpr size_t kLongestEcho = 256;
+  if (!(open.flags & wire::kLiteral)) return absl::UnimplementedError("unknown method");
+  return absl::UnimplementedError(
+      absl::StrCat("unknown method ", absl::CHexEscape(open.name.substr(0, kLongestEcho))));
+}
+
+absl::Status WireServer::MessageTooLarge(uint64_t size) const {
+  return absl::ResourceExhaustedError(absl::StrCat("a message of ", size, " bytes; at most ",
+                                                   limits_.max_receive_message_size,
+                                                   " are accepted"));
+}
+
+absl::Status WireServer::TakeMetadata(const wire::OpenFrame& open,
+                                      std::unique_ptr<Metadata>* metadata,
+                                      const char** wrong) const {
+  *metadata = std::make_unique<Metadata>();
+  absl::Status fault;
+  if (!wire::DecodeMetadata(open.metadata, metadata_limits(), metadata->get(), &fault)) {
+    *wrong = "malformed metadata";
+  }
+  return fault;
+}
+
 absl::Status WireServer::CheckOpen(const wire::OpenFrame& open, const void* method,
                                    std::unique_ptr<Metadata>* metadata, const char** wrong) {
   if (draining_) return absl::UnavailableError("the server is draining");
   if (running_ - running_cancelled_ >= max_calls_ || running_ >= 2 * size_t{max_calls_}) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the server takes ", max_calls_, " calls at once on a connection"));
+    return TooManyCalls();
   }
-  if (method == nullptr) {
-    // The name goes back to whoever sent it.
-    constexpr size_t kLongestEcho = 256;
-    if (!(open.flags & wire::kLiteral)) return absl::UnimplementedError("unknown method");
-    return absl::UnimplementedError(
-        absl::StrCat("unknown method ", absl::CHexEscape(open.name.substr(0, kLongestEcho))));
-  }
+  if (method == nullptr) return UnknownMethod(open);
   if ((open.flags & wire::kDeadline) && open.deadline_us == 0) {
     return absl::DeadlineExceededError("deadline exceeded");
   }
   if (open.flags & wire::kMetadata) {
-    *metadata = std::make_unique<Metadata>();
-    absl::Status fault;
-    if (!wire::DecodeMetadata(open.metadata, metadata_limits(), metadata->get(), &fault)) {
-      *wrong = "malformed metadata";
-    }
-    if (!fault.ok()) return fault;
+    if (absl::Status fault = TakeMetadata(open, metadata, wrong); !fault.ok()) return fault;
   }
   if ((open.flags & wire::kMessage) && open.message_size > limits_.max_receive_message_size) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("a message of ", open.message_size, " bytes; at most ",
-                     limits_.max_receive_message_size, " are accepted"));
+    return MessageTooLarge(open.message_size);
   }
   return absl::OkStatus();
 }
@@ -393,11 +422,7 @@ const char* WireServer::OnData(Call& call, wire::Bytes bytes, Events& events) {
     }
     if (outcome == ReceiveWindows::Outcome::kComplete) bits |= Event::kMessage;
     if (outcome == ReceiveWindows::Outcome::kTooLarge) {
-      Abandon(call,
-              absl::ResourceExhaustedError(
-                  absl::StrCat("a message of ", data.message_size, " bytes; at most ",
-                               limits_.max_receive_message_size, " are accepted")),
-              events);
+      Abandon(call, MessageTooLarge(data.message_size), events);
     }
   }
   const bool end = data.flags & wire::kEnd;

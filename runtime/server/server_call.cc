@@ -101,9 +101,11 @@ bool ServerCall::Begin(Event& event) {
   client_metadata_ = std::move(event.metadata);
   scope_.deadline = event.deadline;
   invocation_ = handler_->Take();
-  const auto& interceptors = connection_.owner().interceptors();
-  if (interceptors.empty()) return true;
-  watchers_ = CallWatchers::For(interceptors, *method_);
+  return connection_.owner().interceptors().empty() || StartWatchers();
+}
+
+bool ServerCall::StartWatchers() {
+  watchers_ = CallWatchers::For(connection_.owner().interceptors(), *method_);
   if (watchers_ == nullptr) return true;
   absl::Status status = watchers_->OnStart(*this);
   if (status.ok()) return true;
@@ -129,10 +131,7 @@ bool ServerCall::ReceiveRequest(Event& event) {
       return false;
     }
     if (watchers_ != nullptr) watchers_->OnReceiveMessage(request);
-    if ((event.bits & (Event::kHalfClose | Event::kFinished)) == 0) {
-      endpoint_->Run(
-          [this, size](Protocol& protocol, Protocol::Events&) { protocol.Consumed(call_, size); });
-    }
+    if ((event.bits & (Event::kHalfClose | Event::kFinished)) == 0) SayConsumed(size);
   }
   if (event.bits & Event::kFinished) {
     Reject(absl::CancelledError());
@@ -143,6 +142,11 @@ bool ServerCall::ReceiveRequest(Event& event) {
   Reject(absl::UnimplementedError(
       absl::StrCat(method_->full_name(), " takes one request and got none")));
   return false;
+}
+
+void ServerCall::SayConsumed(size_t size) {
+  endpoint_->Run(
+      [this, size](Protocol& protocol, Protocol::Events&) { protocol.Consumed(call_, size); });
 }
 
 void ServerCall::StartHandler() {
@@ -216,17 +220,14 @@ void ServerCall::End(absl::Status status) {
       status = MakePayload(*reply, payload);
     }
   }
-  const auto finish = [this, &status, &payload](Protocol& protocol) {
+  const auto finish = [this, &status, &payload](Protocol& protocol, Protocol::Events&) {
     if (absl::Status sent = SendAddedMetadata(protocol); !sent.ok()) {
       status = BadInitialMetadata(sent);
     }
     const bool message = status.ok() && payload.write != nullptr;
-    protocol.Finish(call_, status, trailing_metadata_.empty() ? nullptr : &trailing_metadata_,
-                    message ? &payload : nullptr);
-  };
-  const auto release = [this](Protocol& protocol, Protocol::Events& events) {
-    protocol.Release(call_, events);
-    return connection_.GiveBack(*this);
+    protocol.FinishAndRelease(call_, status,
+                              trailing_metadata_.empty() ? nullptr : &trailing_metadata_,
+                              message ? &payload : nullptr);
   };
   ServerConnection& connection = connection_;
   Endpoint& endpoint = *endpoint_;
@@ -237,16 +238,16 @@ void ServerCall::End(absl::Status status) {
   message_bytes_ += payload.size;
   bool connection_ended;
   if (message_bytes_ <= kLargeMessages) {
-    connection_ended =
-        endpoint.Run([this, &finish, &release](Protocol& protocol, Protocol::Events& events) {
-          finish(protocol);
-          handler_->GiveBack(std::move(invocation_), message_bytes_);
-          return release(protocol, events);
-        });
+    connection_ended = endpoint.Run([this, &finish](Protocol& protocol, Protocol::Events& events) {
+      finish(protocol, events);
+      handler_->GiveBack(std::move(invocation_), message_bytes_);
+      return connection_.GiveBack(*this);
+    });
   } else {
-    endpoint.Run([&finish](Protocol& protocol, Protocol::Events&) { finish(protocol); });
+    endpoint.Run(finish);
     handler_->GiveBack(std::move(invocation_), message_bytes_);
-    connection_ended = endpoint.Run(release);
+    connection_ended =
+        endpoint.Run([this](Protocol&, Protocol::Events&) { return connection_.GiveBack(*this); });
   }
   if (connection_ended) connection.End();
 }

@@ -17,6 +17,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -75,8 +76,11 @@ class ServerCall final : public CallSink,
     Operation* done = nullptr;
   };
 
-  // Receiving; on the dispatcher. Begin and ReceiveRequest return false when the call is over.
+  // Receiving; on the dispatcher. Begin, StartWatchers and ReceiveRequest return false when the
+  // call is over.
   bool Begin(protocol::Event& event);
+  ABSL_ATTRIBUTE_NOINLINE bool StartWatchers();
+  ABSL_ATTRIBUTE_NOINLINE void SayConsumed(size_t size);
   bool ReceiveRequest(protocol::Event& event);
   void StartHandler();
 
@@ -89,7 +93,7 @@ class ServerCall final : public CallSink,
   // return.
   void End(absl::Status status);
   // For a call that no handler has seen.
-  void Reject(absl::Status status);
+  ABSL_ATTRIBUTE_COLD void Reject(absl::Status status);
   absl::Status PrepareReply(protocol::Payload& payload);
 
   // Streaming. `id` tells whether the event is still for this call.
@@ -116,7 +120,7 @@ class ServerCall final : public CallSink,
   static absl::Status BadInitialMetadata(const absl::Status& why);
   std::optional<Unread> NextUnread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropUnread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ForgetStream() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ABSL_ATTRIBUTE_NOINLINE void ForgetStream() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Is(protocol::CallId id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return assigned_ && call_ == id;
   }

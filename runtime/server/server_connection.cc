@@ -58,12 +58,14 @@ const void* ServerConnection::FindMethod(absl::string_view full_name) {
   return owner_.services().Find(full_name);
 }
 
+void ServerConnection::AddCall() {
+  calls_.push_back(std::make_unique<ServerCall>(*this));
+  idle_.reserve(calls_.size());
+  idle_.push_back(calls_.back().get());
+}
+
 void* ServerConnection::NewCall(protocol::CallId id, const void* method) {
-  if (idle_.empty()) {
-    calls_.push_back(std::make_unique<ServerCall>(*this));
-    idle_.reserve(calls_.size());
-    idle_.push_back(calls_.back().get());
-  }
+  if (idle_.empty()) AddCall();
   ServerCall* const call = idle_.back();
   idle_.pop_back();
   ++users_;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -77,6 +78,7 @@ class ServerConnection final : private protocol::CallFactory {
  private:
   const void* FindMethod(absl::string_view full_name) override;
   void* NewCall(protocol::CallId call, const void* method) override;
+  ABSL_ATTRIBUTE_NOINLINE void AddCall();
   void OnLost() ABSL_LOCKS_EXCLUDED(mutex_);
   // Null until Start has it. (Calls have it from their first event.)
   std::shared_ptr<Endpoint> endpoint() const ABSL_LOCKS_EXCLUDED(mutex_);

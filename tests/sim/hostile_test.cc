@@ -433,6 +433,10 @@ class Battle {
           pair_.server.Finish(call, absl::OkStatus(), nullptr, &payload);
           ReleaseServer(call);
           break;
+        case 8:
+          pair_.server.FinishAndRelease(call, absl::OkStatus(), nullptr, &payload);
+          handlers_.erase(std::find(handlers_.begin(), handlers_.end(), call));
+          break;
         case 2:
           pair_.server.Finish(call, absl::InternalError(std::string(200, 'e')), nullptr, nullptr);
           ReleaseServer(call);

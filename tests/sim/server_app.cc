@@ -168,8 +168,12 @@ void ServerApp::FinishWith(Handler& handler, const absl::Status& status, const P
   const Plan& plan = *handler.plan;
   handler.over = true;
   checker_.ServerFinished(plan, status);
-  machine_->Finish(handler.id, status, plan.trailing_metadata ? &*plan.trailing_metadata : nullptr,
-                   message);
+  const Metadata* const trailing = plan.trailing_metadata ? &*plan.trailing_metadata : nullptr;
+  if (random_.OneIn(2)) {
+    machine_->FinishAndRelease(handler.id, status, trailing, message);
+    return NoteRelease(handler);
+  }
+  machine_->Finish(handler.id, status, trailing, message);
   ReleaseSoon(handler);
 }
 
@@ -180,11 +184,15 @@ void ServerApp::ReleaseSoon(Handler& handler) {
 
 void ServerApp::Release(Handler& handler) {
   if (handler.released) return;
+  NoteRelease(handler);
+  machine_->Release(handler.id, side_.events());
+  side_.AfterUse();
+}
+
+void ServerApp::NoteRelease(Handler& handler) {
   handler.released = true;
   --unreleased_;
   unread_ -= std::exchange(handler.unread, 0);
-  machine_->Release(handler.id, side_.events());
-  side_.AfterUse();
 }
 
 }  // namespace anywire::sim

@@ -52,6 +52,7 @@ class ServerApp final : public protocol::CallFactory {
   void FinishWith(Handler& handler, const absl::Status& status, const protocol::Payload* message);
   void Release(Handler& handler);
   void ReleaseSoon(Handler& handler);
+  void NoteRelease(Handler& handler);
 
   Agenda& agenda_;
   Random& random_;
