@@ -16,6 +16,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/attributes.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "anywire/spin.h"
@@ -96,7 +97,7 @@ class EventLoop {
     static int64_t Nanoseconds(Instant when) {
       return std::chrono::nanoseconds(when.time_since_epoch()).count();
     }
-    void MoveForward(int64_t when);
+    ABSL_ATTRIBUTE_NOINLINE void MoveForward(int64_t when);
 
     struct State;
     // What has been asked for. May be moved to a later time, or to kNever, without the loop's lock.

@@ -50,7 +50,7 @@ Endpoint::Endpoint(EventLoop& loop, std::unique_ptr<Connection> connection, Role
       connection_(std::move(connection)),
       role_(role),
       drivers_(drivers),
-      spin_limit_(spin),
+      spin_limit_(spin != nullptr && spin->max().count() > 0 ? spin : nullptr),
       spin_(spin != nullptr ? spin->max() : std::chrono::nanoseconds(0)),
       alarm_(std::make_unique<LoopAlarm>(loop, *this)),
       on_lost_(std::move(on_lost)) {}
@@ -124,7 +124,11 @@ void Endpoint::Dispatch() noexcept {
     mutex_.Lock();
   }
   dispatching_ = false;
-  if (lost_ && on_lost_) loop_.Post([self = shared_from_this()] { self->TellLost(); });
+  if (lost_ && on_lost_) PostTellLost();
+}
+
+void Endpoint::PostTellLost() {
+  loop_.Post([self = shared_from_this()] { self->TellLost(); });
 }
 
 void Endpoint::DispatchOnLoop() {
@@ -194,8 +198,7 @@ void Endpoint::TransmitAndDispatch() {
 
 void Endpoint::SettleNow() {
   Transmit();
-  if (protocol_->peer_is_draining()) {
-    retired_.store(true, std::memory_order_relaxed);
+  if (retired() && protocol_->peer_is_draining()) {
     // A server that drains waits for its clients to go, so that it need not cut off what is on its
     // way to them.
     if (role_ == Role::kClient && protocol_->open_call_count() == 0 && !transmitting_) {
@@ -267,7 +270,7 @@ void Endpoint::Lose(const absl::Status& why, Instant now) {
   } else if (awaiting_room_) {
     connection_->Abort();
   }
-  loop_.Post([self = shared_from_this()] { self->TellLost(); });
+  PostTellLost();
 }
 
 void Endpoint::SendLastWords() {

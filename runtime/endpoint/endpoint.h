@@ -27,6 +27,7 @@
 #include <chrono>
 #include <memory>
 
+#include "absl/base/attributes.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "anywire/event_loop.h"
@@ -200,7 +201,11 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   void Drive(WaitUntil wait_until, Stop stop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DriveDedicated() ABSL_LOCKS_EXCLUDED(mutex_);
   // Receives, with the reader's role: polls for a while where that is worth it, then waits.
-  absl::StatusOr<absl::Span<const ReceivedFrame>> Receive(Instant wait_until);
+  absl::StatusOr<absl::Span<const ReceivedFrame>> Receive(Instant wait_until) {
+    const bool may_poll = spin_limit_ != nullptr && wait_until > Instant();
+    return may_poll ? PollAndReceive(wait_until) : connection_->Receive(wait_until);
+  }
+  absl::StatusOr<absl::Span<const ReceivedFrame>> PollAndReceive(Instant wait_until);
   // Whether a thread that waits may take the reader's role now.
   bool MayRead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return role_ == Role::kClient && reader_ != Reader::kThread && !dispatching_ && !lost_ &&
@@ -217,10 +222,15 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   void PassReader(Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Wakes a parked thread to take the role, if it is free for one and none has been woken for it
   // already.
-  void Promote() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ABSL_ATTRIBUTE_NOINLINE void Promote() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sleeps until `operation` is done or promoted. Releases and retakes the lock.
-  void Park(BlockingOperation& operation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Watch(bool on) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ABSL_ATTRIBUTE_NOINLINE void Park(BlockingOperation& operation)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Watch(bool on) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (watched_ == on) return;
+    watched_ = on;
+    connection_->WatchReadable(on);
+  }
   // Whether OnReadable may receive on this thread.
   bool MayReceiveHere() const;
   // After a turn of the loop: a connection that goes to and fro gets a thread that waits in it (see
@@ -240,9 +250,10 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status TransmitPublished(Instant wait_until = Instant::min())
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnSendFailed(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ABSL_ATTRIBUTE_COLD void OnSendFailed(const absl::Status& why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What is left to say on a lost connection, and its end. Releases and retakes the lock.
-  void SendLastWords() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ABSL_ATTRIBUTE_COLD void SendLastWords() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Both until there is nothing left of either for this thread.
   void TransmitAndDispatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sees to what a command or input left behind. Takes the lock held and leaves it released.
@@ -252,18 +263,20 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
     SettleNow();
   }
   void SettleNow() ABSL_UNLOCK_FUNCTION(mutex_);
-  void DispatchOnLoop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ABSL_ATTRIBUTE_NOINLINE void DispatchOnLoop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The connection is over.
-  void Lose(const absl::Status& why, Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ABSL_ATTRIBUTE_COLD void Lose(const absl::Status& why, Instant now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Says so to the owner, once, when no thread is telling calls of it any more.
-  void TellLost() ABSL_LOCKS_EXCLUDED(mutex_);
+  ABSL_ATTRIBUTE_COLD void TellLost() ABSL_LOCKS_EXCLUDED(mutex_);
+  ABSL_ATTRIBUTE_COLD void PostTellLost();
 
   EventLoop& loop_;
   const std::unique_ptr<Connection> connection_;
   const Role role_;
   DriverPool* const drivers_;
-  SpinLimit* const spin_limit_;
-  SpinBudget spin_;  // the reader's
+  SpinLimit* const spin_limit_;  // null: never polls
+  SpinBudget spin_;              // the reader's
   const std::unique_ptr<EventLoop::Alarm> alarm_;
   std::atomic<int> async_{0};
   std::atomic<bool> retired_{false};
@@ -280,8 +293,8 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   bool dispatch_posted_ ABSL_GUARDED_BY(mutex_) = false;
   bool transmitting_ ABSL_GUARDED_BY(mutex_) = false;
   bool awaiting_room_ ABSL_GUARDED_BY(mutex_) = false;  // transmitting_, and waits in it
-  // Something may have come to be sent since the last look: the machine has been used, or the
-  // connection has room.
+  // Something may have come to be sent since the last look: the machine has been commanded, what it
+  // has read made it want to send, or the connection has room.
   bool unsent_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status send_failed_ ABSL_GUARDED_BY(mutex_);
   Instant give_up_at_ ABSL_GUARDED_BY(mutex_) = Instant::max();

@@ -20,12 +20,6 @@ constexpr auto kDedicatedLinger = milliseconds(50);
 
 }  // namespace
 
-void Endpoint::Watch(bool on) {
-  if (watched_ == on) return;
-  watched_ = on;
-  connection_->WatchReadable(on);
-}
-
 // A server may answer on the thread of a client in its own process, if that waits for the answer
 // anyway. Everything else is for the loop, and not inside of anything: neither handlers nor
 // callbacks run inside the calls that caused them, whose callers may hold locks.
@@ -206,10 +200,9 @@ void Endpoint::PassReader(Instant now) {
   }
 }
 
-absl::StatusOr<absl::Span<const ReceivedFrame>> Endpoint::Receive(Instant wait_until) {
+absl::StatusOr<absl::Span<const ReceivedFrame>> Endpoint::PollAndReceive(Instant wait_until) {
   constexpr Instant kDoNotWait{};
-  const bool waits = spin_limit_ != nullptr && wait_until > kDoNotWait;
-  const std::chrono::nanoseconds spin = waits ? spin_.Take() : std::chrono::nanoseconds(0);
+  const std::chrono::nanoseconds spin = spin_.Take();
   if (spin.count() > 0 && spin_limit_->TryBegin()) {
     const Instant end = std::min(wait_until, Clock::now() + spin);
     bool waited = false;
@@ -226,7 +219,7 @@ absl::StatusOr<absl::Span<const ReceivedFrame>> Endpoint::Receive(Instant wait_u
     } while (Clock::now() < end);
     spin_limit_->End();
     spin_.Missed();
-  } else if (waits && spin.count() == 0 && spin_limit_->max().count() > 0) {
+  } else if (spin.count() == 0) {
     const Instant begin = Clock::now();
     absl::StatusOr<absl::Span<const ReceivedFrame>> frames = connection_->Receive(wait_until);
     spin_.Slept(Clock::now() - begin);
@@ -265,7 +258,7 @@ void Endpoint::Handle(const absl::StatusOr<absl::Span<const ReceivedFrame>>& fra
   if (frames.ok() && !frames->empty()) {
     const size_t before = events_.size();
     status = protocol_->OnFrames(*frames, now, events_);
-    unsent_ = true;
+    unsent_ = unsent_ || protocol_->wants_pump();
     if (!claimed) {
       // Another thread will hand these on, when the frames may be gone.
       for (size_t i = before; i < events_.size(); ++i) events_[i].message.Own();
