@@ -77,7 +77,7 @@ CancellationToken InheritedCancellation(const CallOptions& options);
 // neither can be.
 class CallCancellation {
  public:
-  CallCancellation() = default;
+  CallCancellation() {}  // were it defaulted, GCC 12 would clear the memory of both callbacks
   // `cancel` may run inside, and on any thread until the destructor has returned. `cancel` is
   // copied.
   template <typename Cancel>

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/base/attributes.h"
 #include "absl/strings/str_cat.h"
 #include "anywire/delivery.h"
 #include "runtime/task/frame_allocator.h"
@@ -74,25 +75,34 @@ void UnaryCallBase::Cancel(Endpoint& endpoint) {
   });
 }
 
+void UnaryCallBase::OnInitialMetadata(Metadata& metadata) {
+  watchers_.OnInitialMetadata(metadata);
+  if (received_ != nullptr) received_->initial = std::move(metadata);
+}
+
+void UnaryCallBase::OnReply(absl::Span<const uint8_t> bytes) {
+  if (std::exchange(replied_, true)) {
+    status_ = absl::InternalError("the server sent more than one reply");
+    return;
+  }
+  status_ = ParseReply(bytes, reply_);
+  if (status_.ok()) watchers_.OnReceiveMessage(*reply_);
+}
+
+void UnaryCallBase::GoOnAfterReply(size_t size) {
+  open_on_->Run([this, size](protocol::Protocol& protocol, Endpoint::Events& events) {
+    protocol.Consumed(id_, size);
+    if (!status_.ok()) protocol.Cancel(id_, status_, events);
+  });
+}
+
 void UnaryCallBase::OnEvent(protocol::Event& event) {
   if (event.bits & protocol::Event::kInitialMetadata && event.metadata != nullptr) {
-    watchers_.OnInitialMetadata(*event.metadata);
-    if (received_ != nullptr) received_->initial = std::move(*event.metadata);
+    OnInitialMetadata(*event.metadata);
   }
   if (event.bits & protocol::Event::kMessage) {
-    if (std::exchange(replied_, true)) {
-      status_ = absl::InternalError("the server sent more than one reply");
-    } else {
-      status_ = ParseReply(event.message.bytes, reply_);
-      if (status_.ok()) watchers_.OnReceiveMessage(*reply_);
-    }
-    if ((event.bits & protocol::Event::kFinished) == 0) {
-      open_on_->Run([this, size = event.message.bytes.size()](protocol::Protocol& protocol,
-                                                              Endpoint::Events& events) {
-        protocol.Consumed(id_, size);
-        if (!status_.ok()) protocol.Cancel(id_, status_, events);
-      });
-    }
+    OnReply(event.message.bytes);
+    if ((event.bits & protocol::Event::kFinished) == 0) GoOnAfterReply(event.message.bytes.size());
   }
   if (event.bits & protocol::Event::kFinished) {
     static const Metadata* const none = new Metadata;
@@ -105,7 +115,7 @@ void UnaryCallBase::OnEvent(protocol::Event& event) {
     if (status_.ok() && !replied_) {
       status_ = absl::InternalError("the server ended the call as OK without a reply");
     }
-    status_ = Conclude(std::move(status_), *trailing);
+    watchers_.OnFinish(status_, *trailing);
     if (received_ != nullptr && event.final != nullptr) {
       received_->trailing = std::move(event.final->trailing);
     }
@@ -145,6 +155,12 @@ class BlockingConnect final : public ConnectWaiter {
   BlockingOperation operation_;
 };
 
+ABSL_ATTRIBUTE_NOINLINE absl::StatusOr<std::shared_ptr<Endpoint>> AwaitConnection(
+    Connector& connector, Instant deadline, const CancellationToken& own,
+    const CancellationToken& inherited) {
+  return BlockingConnect().Get(connector, deadline, own, inherited);
+}
+
 class BlockingUnaryCall final : public UnaryCallBase {
  public:
   BlockingUnaryCall(Connector& connector, const ClientInterceptors& interceptors,
@@ -175,21 +191,15 @@ class BlockingUnaryCall final : public UnaryCallBase {
       std::shared_ptr<Endpoint> endpoint = connector_.Current();
       if (endpoint == nullptr) {
         absl::StatusOr<std::shared_ptr<Endpoint>> connected =
-            BlockingConnect().Get(connector_, deadline, own_token, inherited);
+            AwaitConnection(connector_, deadline, own_token, inherited);
         if (!connected.ok()) return Conclude(connected.status(), {});
         endpoint = *std::move(connected);
         now = Clock::now();
       }
-      absl::Status status;
-      if (own_token || inherited) {
-        CallCancellation cancellation;
-        cancellation.Listen(own_token, inherited, [this, &endpoint] { Cancel(*endpoint); });
-        status = OpenAndAwait(*endpoint, payload, *metadata, deadline, now, operation_,
-                              /*cancellable=*/true);
-      } else {
-        status = OpenAndAwait(*endpoint, payload, *metadata, deadline, now, operation_,
-                              /*cancellable=*/false);
-      }
+      CallCancellation cancellation;
+      cancellation.Listen(own_token, inherited, [this, &endpoint] { Cancel(*endpoint); });
+      absl::Status status = OpenAndAwait(*endpoint, payload, *metadata, deadline, now, operation_,
+                                         own_token || inherited);
       if (status.ok()) return std::move(status_);
       // A connection that ended between the look and the opening: the next one serves as well.
       if (endpoint->retired() && absl::IsUnavailable(status) && attempt < kMaxOpenAttempts) {

@@ -2,9 +2,13 @@
 #ifndef ANYWIRE_RUNTIME_CLIENT_UNARY_CALL_H_
 #define ANYWIRE_RUNTIME_CLIENT_UNARY_CALL_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 
+#include "absl/base/attributes.h"
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "anywire/call_options.h"
 #include "anywire/method.h"
 #include "anywire/operation.h"
@@ -56,6 +60,10 @@ class UnaryCallBase : public CallSink {
   auto OpenCommand(Endpoint& endpoint, const protocol::Payload& payload, const Metadata& metadata,
                    Instant deadline, Instant now);
   void OnEvent(protocol::Event& event) final;
+  ABSL_ATTRIBUTE_NOINLINE void OnInitialMetadata(Metadata& metadata);
+  void OnReply(absl::Span<const uint8_t> bytes);
+  // The server goes on after its reply of that size: with its status, or against the rules.
+  ABSL_ATTRIBUTE_NOINLINE void GoOnAfterReply(size_t size);
   bool replied_ = false;
   bool opened_ = false;           // under the endpoint's lock
   bool cancelled_early_ = false;  // the same

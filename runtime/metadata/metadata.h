@@ -39,7 +39,9 @@ class Metadata {
   size_t size() const { return entries_.size(); }
   std::vector<Entry>::const_iterator begin() const { return entries_.begin(); }
   std::vector<Entry>::const_iterator end() const { return entries_.end(); }
-  void Clear() { entries_.clear(); }
+  void Clear() {
+    if (!empty()) ClearEntries();
+  }
 
   // Bytes that count against the limit: key and value lengths plus 32 for each entry (RFC
   // 7541, 4.1).
@@ -50,6 +52,8 @@ class Metadata {
   static absl::Status CheckEntry(absl::string_view key, absl::string_view value);
 
  private:
+  void ClearEntries();
+
   std::vector<Entry> entries_;
 };
 
