@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/base/attributes.h"
 #include "absl/types/span.h"
 #include "anywire/frame.h"
 #include "transports/stream/io_block.h"
@@ -53,7 +54,7 @@ class FrameInput {
     if (!nothing_left) KeepRest();
     block_.reset();
   }
-  void KeepRest();
+  ABSL_ATTRIBUTE_NOINLINE void KeepRest();
   void Decode(size_t begin, size_t end);
   void ReserveSpill(size_t capacity);
   void DropSpill();

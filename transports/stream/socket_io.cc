@@ -58,11 +58,7 @@ ssize_t SocketIo::Read(absl::Span<const iovec> to, Instant wait_until) {
     int flags = 0;
     if (remaining < kShortestBlockingWait) {
       flags = MSG_DONTWAIT;
-      if (remaining > 0) {
-        pollfd readable = {fd(), POLLIN, 0};
-        timespec timeout = {0, static_cast<long>(remaining)};
-        if (ppoll(&readable, 1, &timeout, nullptr) == 0) return -EAGAIN;
-      }
+      if (remaining > 0 && !AwaitReadable(remaining)) return -EAGAIN;
     } else {
       LimitBlocking(remaining, again);
     }
@@ -71,6 +67,12 @@ ssize_t SocketIo::Read(absl::Span<const iovec> to, Instant wait_until) {
     if (errno == EINTR || (errno == EAGAIN && remaining > 0)) continue;
     return -errno;
   }
+}
+
+bool SocketIo::AwaitReadable(int64_t remaining_ns) const {
+  pollfd readable = {fd(), POLLIN, 0};
+  const timespec timeout = {0, static_cast<long>(remaining_ns)};
+  return ppoll(&readable, 1, &timeout, nullptr) != 0;
 }
 
 // Makes a blocking recv return at most at the end of `remaining_ns`. It may return well before, for

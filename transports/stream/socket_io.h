@@ -12,6 +12,7 @@
 
 #include <cstdint>
 
+#include "absl/base/attributes.h"
 #include "absl/types/span.h"
 #include "anywire/event_loop.h"
 #include "transports/stream/unique_fd.h"
@@ -43,6 +44,8 @@ class SocketIo {
  private:
   ssize_t Receive(absl::Span<const iovec> to, int flags);
   void LimitBlocking(int64_t remaining_ns, bool again);
+  // Less than a second. False: there is nothing to read by then.
+  ABSL_ATTRIBUTE_NOINLINE bool AwaitReadable(int64_t remaining_ns) const;
 
   UniqueFd fd_;
   int64_t receive_timeout_ns_ = 0;  // SO_RCVTIMEO as it is set; 0: without limit

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <memory>
 
+#include "absl/base/attributes.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "anywire/event_loop.h"
@@ -46,11 +47,12 @@ class StreamConnection final : public Connection, private EventLoop::Watch {
   class Poller;
 
   void OnReady(uint32_t events) override;
-  bool AwaitRoom(Instant wait_until);
-  void WatchWritable();
+  ABSL_ATTRIBUTE_NOINLINE bool AwaitRoom(Instant wait_until);
+  ABSL_ATTRIBUTE_NOINLINE void WatchWritable();
   void UpdateWatch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(watch_mutex_);
-  void CallOnWritable(const bool* destroyed) ABSL_LOCKS_EXCLUDED(watch_mutex_);
-  absl::Status SendFailed(absl::Status status);
+  ABSL_ATTRIBUTE_NOINLINE void CallOnWritable(const bool* destroyed)
+      ABSL_LOCKS_EXCLUDED(watch_mutex_);
+  ABSL_ATTRIBUTE_COLD absl::Status SendFailed(absl::Status status);
 
   EventLoop& loop_;
   ConnectionInfo info_;
