@@ -11,7 +11,9 @@ OPTIMISATION_COPTS = select({
 
 # What ships is optimised across our libraries: a call goes through many, and calls between them were a fifth of its
 # instructions. GCC's own limits on inlining are for programs whose hot path is short; above them lie another 6 % of the
-# instructions, for a third more code. Not by clang, whose bitcode needs a linker of its own.
+# instructions, for a third more code. (What has one caller is inlined however seldom it runs, and its registers are then
+# saved in every call: such functions say ABSL_ATTRIBUTE_NOINLINE or COLD.) Other libraries are called without the detour
+# through a stub. Not by clang, whose bitcode needs a linker of its own.
 _INLINING = [
     "--param=max-inline-insns-auto=150",
     "--param=max-inline-insns-single=1000",
@@ -29,7 +31,7 @@ def _when_shipped(options):
     })
 
 LIBRARY_COPTS = _when_shipped(["-O3", "-fomit-frame-pointer", "-flto"] + _INLINING)
-LIBRARY_LINKOPTS = _when_shipped(["-O3", "-flto=auto"] + _INLINING)
+LIBRARY_LINKOPTS = _when_shipped(["-O3", "-flto=auto", "-fno-plt"] + _INLINING)
 
 AW_COPTS = [
     "-Wall",
