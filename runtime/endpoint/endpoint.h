@@ -218,6 +218,11 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   // lock.
   void Handle(const absl::StatusOr<absl::Span<const ReceivedFrame>>& frames, Instant now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The machine's part of it. `claimed`: this thread hands the events on.
+  absl::Status Read(absl::Span<const ReceivedFrame> frames, Instant now, bool claimed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ABSL_ATTRIBUTE_NOINLINE absl::Status ReadNothing(Instant now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Gives the reader's role to whoever should have it next.
   void PassReader(Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Wakes a parked thread to take the role, if it is free for one and none has been woken for it

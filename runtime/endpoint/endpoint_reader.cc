@@ -254,23 +254,28 @@ void Endpoint::Handle(const absl::StatusOr<absl::Span<const ReceivedFrame>>& fra
   // Claimed before there are events with views of the frames, which nobody else may hand on: the
   // lock is not held throughout.
   const bool claimed = !std::exchange(dispatching_, true);
-  absl::Status status = frames.status();
-  if (frames.ok() && !frames->empty()) {
-    const size_t before = events_.size();
-    status = protocol_->OnFrames(*frames, now, events_);
-    unsent_ = unsent_ || protocol_->wants_pump();
-    if (!claimed) {
-      // Another thread will hand these on, when the frames may be gone.
-      for (size_t i = before; i < events_.size(); ++i) events_[i].message.Own();
-    }
-    if (protocol_->peer_is_draining()) retired_.store(true, std::memory_order_relaxed);
-  }
-  if (frames.ok() && frames->empty() && now >= protocol_->NextWakeup()) {
-    status = protocol_->OnTime(now, events_);
-    unsent_ = true;
-  }
+  const absl::Status status = frames.ok() ? Read(*frames, now, claimed) : frames.status();
   if (!status.ok()) Lose(status, now);
   if (claimed) Dispatch();
+}
+
+absl::Status Endpoint::Read(absl::Span<const ReceivedFrame> frames, Instant now, bool claimed) {
+  if (frames.empty()) return ReadNothing(now);
+  const size_t before = events_.size();
+  absl::Status status = protocol_->OnFrames(frames, now, events_);
+  unsent_ = unsent_ || protocol_->wants_pump();
+  if (!claimed) {
+    // Another thread will hand these on, when the frames may be gone.
+    for (size_t i = before; i < events_.size(); ++i) events_[i].message.Own();
+  }
+  if (protocol_->peer_is_draining()) retired_.store(true, std::memory_order_relaxed);
+  return status;
+}
+
+absl::Status Endpoint::ReadNothing(Instant now) {
+  if (now < protocol_->NextWakeup()) return absl::OkStatus();
+  unsent_ = true;
+  return protocol_->OnTime(now, events_);
 }
 
 }  // namespace anywire

@@ -24,7 +24,11 @@ void TimingWheel::Clear(Timer& timer) {
     const size_t slot = static_cast<size_t>(list - &slots_[0][0]);
     occupied_[slot / kSlots] &= static_cast<uint8_t>(~(1u << (slot % kSlots)));
   }
-  if (--size_ == 0) earliest_ = kNever;
+  if (--size_ == 0) {
+    earliest_ = kNever;
+  } else if (due_ == nullptr) {
+    earliest_ = std::max(earliest_, tick_ + 1);
+  }
 }
 
 void TimingWheel::Place(Timer& timer) {

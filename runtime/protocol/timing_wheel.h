@@ -61,8 +61,7 @@ class TimingWheel {
   Instant NextDue() const {
     // Above the range of the clock is as good as never.
     if (earliest_ > kLastTick) return Instant::max();
-    const uint64_t tick = due_ != nullptr ? earliest_ : std::max(earliest_, tick_ + 1);
-    return Instant(std::chrono::nanoseconds(tick << kTickBits));
+    return Instant(std::chrono::nanoseconds(earliest_ << kTickBits));
   }
 
   size_t size() const { return size_; }
@@ -101,7 +100,8 @@ class TimingWheel {
   Timer* slots_[kLevels][kSlots] = {};
   uint8_t occupied_[kLevels] = {};  // a bit for each slot that has timers
   uint64_t tick_;                   // everything up to and with this one has been moved to due_
-  uint64_t earliest_ = kNever;      // no timer is earlier
+  // No timer is earlier. After tick_, unless PopDue has timers to give.
+  uint64_t earliest_ = kNever;
   size_t size_ = 0;
 };
 
