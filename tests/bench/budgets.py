@@ -21,30 +21,30 @@ class Budget:
     sent_bytes: float = 143  # given to sockets by both sides, two frames with 66 bytes of message each
 
 
-# A server's connection has two states: a thread of its own waits in it (2 system calls, some 3,250 instructions), or it is with
-# its loop, which asks for readiness first (3 and 3,850). Where calls follow one another within a millisecond it gets the thread;
+# A server's connection has two states: a thread of its own waits in it (2 system calls, some 2,700 instructions), or it is with
+# its loop, which asks for readiness first (3 and 3,400). Where calls follow one another within a millisecond it gets the thread;
 # under strace on a busy machine they may not. So the dearer state is what is allowed.
 _SOCKET = {
-    "blocking": Budget(instructions=8300, client_calls=2.3, server_calls=3.1),
-    "callback": Budget(instructions=9200, client_calls=3.1, server_calls=3.1),
-    "coroutine": Budget(instructions=8900, client_calls=3.1, server_calls=3.1),
+    "blocking": Budget(instructions=7150, client_calls=2.3, server_calls=3.1),
+    "callback": Budget(instructions=8200, client_calls=3.1, server_calls=3.1),
+    "coroutine": Budget(instructions=7900, client_calls=3.1, server_calls=3.1),
 }
 
 # By the transport's scheme, then by the form of the call.
 BUDGETS = {
     "inproc": {
-        "blocking": Budget(instructions=8400, client_calls=0.1, sent_bytes=0),
+        "blocking": Budget(instructions=6600, client_calls=0.1, sent_bytes=0),
         # Two threads of the runtime wake each other.
-        "callback": Budget(instructions=12000, client_calls=10.8, sent_bytes=0),
-        "coroutine": Budget(instructions=11700, client_calls=10.8, sent_bytes=0),
+        "callback": Budget(instructions=11400, client_calls=10.8, sent_bytes=0),
+        "coroutine": Budget(instructions=11100, client_calls=10.8, sent_bytes=0),
     },
     "unix": _SOCKET,
     "unix-abstract": _SOCKET,
     "tcp": _SOCKET,
     # Asleep, as here, the two wake each other by a futex; a loop is woken through the socket.
     "shm": {
-        "blocking": Budget(instructions=7100, client_calls=2.3, server_calls=2.6, sent_bytes=1.1),
-        "callback": Budget(instructions=8000, client_calls=3.6, server_calls=2.6, sent_bytes=1.1),
-        "coroutine": Budget(instructions=7750, client_calls=3.6, server_calls=2.6, sent_bytes=1.1),
+        "blocking": Budget(instructions=6700, client_calls=2.3, server_calls=2.6, sent_bytes=1.1),
+        "callback": Budget(instructions=7800, client_calls=3.6, server_calls=2.6, sent_bytes=1.1),
+        "coroutine": Budget(instructions=7500, client_calls=3.6, server_calls=2.6, sent_bytes=1.1),
     },
 }
