@@ -28,9 +28,7 @@ constexpr uint64_t ShmFrameSize(uint64_t body_size) {
 }
 
 // The largest body in a ring of this size: two fit, so that sender and receiver work side by side.
-constexpr size_t ShmMaxFrameSize(size_t ring_size) {
-  return ring_size / 2 - kShmFrameHeaderSize;
-}
+constexpr size_t ShmMaxFrameSize(size_t ring_size) { return ring_size / 2 - kShmFrameHeaderSize; }
 
 inline void WriteShmFrameHeader(const ShmFrameHeader& header, uint8_t* to) {
   auto* const words = reinterpret_cast<std::atomic<uint64_t>*>(to);
