@@ -64,6 +64,15 @@ struct PeerIdentity {
   std::optional<Credentials> credentials;  // unix sockets, shared memory, inside the process
 };
 
+// Of whom a transport that shares memory with its peers shows frames where they lie, and so while
+// the peer could still change them: what is looked at twice may have changed in between. Those of
+// others it copies first. Only frames are shown so that are large enough to be worth it.
+enum class InPlace {
+  kNever,     // nobody
+  kSameUser,  // peers with our own user id, as the system vouches for it
+  kAlways,    // everybody
+};
+
 // What is known of a connection from its start to its end; constant.
 struct ConnectionInfo {
   // As URIs of the scheme, e.g. "tcp://127.0.0.1:4000"; "" where a side has none.
@@ -191,8 +200,12 @@ class Transport {
 
   // Connects. The connection uses `loop` for its readiness; call on that loop's thread. The caller
   // bounds the time by dropping the promise, which abandons the attempt.
+  struct ConnectOptions {
+    // For a transport that shares memory with its peers; none: its own default.
+    std::optional<InPlace> in_place = std::nullopt;
+  };
   virtual kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(
-      EventLoop& loop, absl::string_view address) = 0;
+      EventLoop& loop, absl::string_view address, const ConnectOptions& options) = 0;
 
   // Listens; accepted connections use the loop that `next_loop` names for each. It is called on
   // `loop`'s thread, once for each connection that Accept gives and for no other, in the order in
@@ -205,6 +218,8 @@ class Transport {
     std::optional<mode_t> socket_mode = std::nullopt;
     // Bytes of each ring of a connection, for a transport that has such; none: its own default.
     std::optional<size_t> ring_size = std::nullopt;
+    // As in ConnectOptions.
+    std::optional<InPlace> in_place = std::nullopt;
   };
   virtual absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop& loop,
                                                            absl::string_view address,

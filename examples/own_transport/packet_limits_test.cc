@@ -94,7 +94,7 @@ class PacketLimitsTest : public ::testing::Test {
     absl::Status status;
     loop_.RunAndWait([this, &done, &status] {
       loop_.Detach(
-          transport_->Connect(loop_, address_)
+          transport_->Connect(loop_, address_, {})
               .then([&done, &status](absl::StatusOr<std::unique_ptr<Connection>> connected) {
                 status = connected.status();
                 done.Notify();
@@ -169,7 +169,7 @@ TEST_F(PacketLimitsTest, AcceptingPausesWhileThereAreNoDescriptors) {
   std::unique_ptr<Connection> client;
   absl::Notification connected;
   loop_.RunAndWait([this, &client, &connected] {
-    loop_.Detach(transport_->Connect(loop_, address_)
+    loop_.Detach(transport_->Connect(loop_, address_, {})
                      .then([&client, &connected](absl::StatusOr<std::unique_ptr<Connection>> end) {
                        client = std::move(end).value();
                        connected.Notify();

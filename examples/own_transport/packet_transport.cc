@@ -162,7 +162,8 @@ class PacketTransport final : public Transport {
         absl::StrCat("the name has ", address.size(), " bytes; allowed: 1 to ", kMaxNameLength));
   }
 
-  kj::Promise<Connected> Connect(EventLoop& loop, absl::string_view address) override {
+  kj::Promise<Connected> Connect(EventLoop& loop, absl::string_view address,
+                                 const ConnectOptions&) override {
     absl::Status status = CheckAddress(address);
     if (!status.ok()) return Connected(std::move(status));
     const int fd = NewSocket();

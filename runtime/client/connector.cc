@@ -105,9 +105,10 @@ bool Connector::Forget(ConnectWaiter& waiter) {
 }
 
 void Connector::Dial() {
+  const Transport::ConnectOptions connect_options = {.in_place = options().shm_in_place};
   // Whichever is first tells the waiters; the other is dropped.
   kj::Promise<void> connected =
-      target_.transport->Connect(loop_, target_.address)
+      target_.transport->Connect(loop_, target_.address, connect_options)
           .then([this](absl::StatusOr<std::unique_ptr<Connection>> connection) {
             OnDialed(std::move(connection));
           });

@@ -52,7 +52,7 @@ void DialLog::WaitUntilAbandoned(size_t index) {
 }
 
 kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> ScriptedTransport::Connect(
-    EventLoop& loop, absl::string_view) {
+    EventLoop& loop, absl::string_view, const ConnectOptions&) {
   auto pair = kj::newPromiseAndFulfiller<DialLog::Result>();
   size_t index;
   {

@@ -57,7 +57,7 @@ class ScriptedTransport final : public Transport {
   absl::string_view scheme() const override { return "scripted"; }
   absl::Status CheckAddress(absl::string_view) const override { return absl::OkStatus(); }
   kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(
-      EventLoop& loop, absl::string_view address) override;
+      EventLoop& loop, absl::string_view address, const ConnectOptions& options) override;
   absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop&, absl::string_view,
                                                    const ListenOptions&) override {
     return absl::UnimplementedError("the test has no listeners");

@@ -37,6 +37,7 @@ TEST(ConfigTest, WithoutAFileEverythingIsAtItsDefault) {
   EXPECT_EQ(config.defaults().drain_timeout, absl::Seconds(30));
   EXPECT_EQ(config.defaults().call_timeout, absl::InfiniteDuration());
   EXPECT_EQ(config.defaults().unix_socket_mode, std::nullopt);
+  EXPECT_EQ(config.defaults().shm_in_place, std::nullopt);
 }
 
 TEST(ConfigTest, EmptyFileIsAsNoFile) {
@@ -72,6 +73,7 @@ TEST(ConfigTest, SamplesOfBothFormatsSayTheSame) {
   EXPECT_EQ(greeter.connect, "unix:///run/greeter.sock");
   EXPECT_EQ(greeter.unix_socket_mode, 0660u);
   EXPECT_EQ(greeter.shm_ring_size, size_t{256} << 10);
+  EXPECT_EQ(greeter.shm_in_place, InPlace::kNever);
 }
 
 TEST(ConfigTest, ServiceOverridesFileOverridesDefault) {

@@ -21,6 +21,13 @@ void Set(const std::string& text, std::chrono::nanoseconds& to) {
   const absl::Duration duration = ParseDurationText(text).value();
   to = std::min(absl::ToChronoNanoseconds(duration), kForever);
 }
+void Set(const std::string& text, std::optional<mode_t>& to) { to = ParseFileModeText(text); }
+void Set(const std::string& text, std::optional<size_t>& to) { to = ParseSizeText(text); }
+void Set(const std::string& text, std::optional<InPlace>& to) {
+  to = text == "never"    ? InPlace::kNever
+       : text == "always" ? InPlace::kAlways
+                          : InPlace::kSameUser;
+}
 template <typename Count>
 void Set(uint32_t count, Count& to) {
   to = count;
@@ -95,12 +102,9 @@ ServiceOptions ToServiceOptions(const Service& service, ServiceOptions otherwise
   ANYWIRE_SET(service, options, connect_timeout);
   ANYWIRE_SET(service, options, call_timeout);
   ANYWIRE_SET(service, options, max_connections);
-  if (service.has_unix_socket_mode()) {
-    options.unix_socket_mode = ParseFileModeText(service.unix_socket_mode()).value();
-  }
-  if (service.has_shm_ring_size()) {
-    options.shm_ring_size = ParseSizeText(service.shm_ring_size()).value();
-  }
+  ANYWIRE_SET(service, options, unix_socket_mode);
+  ANYWIRE_SET(service, options, shm_ring_size);
+  ANYWIRE_SET(service, options, shm_in_place);
   return options;
 }
 

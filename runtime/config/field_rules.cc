@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "google/protobuf/io/tokenizer.h"
+#include "runtime/config/diagnostics.h"
 #include "runtime/config/utf8.h"
 
 namespace anywire::config {
@@ -117,6 +121,13 @@ std::optional<Complaint> CheckFileMode(const Rule& rule, absl::string_view text)
   return NotA("file mode", text, "", rule);
 }
 
+std::optional<Complaint> CheckChoice(const Rule& rule, absl::string_view text) {
+  const std::vector<std::string> choices(rule.choice().begin(), rule.choice().end());
+  if (absl::c_linear_search(choices, text)) return std::nullopt;
+  return Complaint{absl::StrCat("unknown value ", Quoted(text), DidYouMean(Nearest(text, choices))),
+                   AllowedBy(rule)};
+}
+
 // What a value without quotes was meant to be, or "".
 std::string GuessQuoted(const Rule& rule, const Value& value) {
   if (value.kind != Value::kNumber && value.kind != Value::kWord) return "";
@@ -212,6 +223,8 @@ std::string AllowedBy(const Rule& rule) {
                           rule.max());
     case Rule::FILE_MODE:
       return "three octal digits, such as \"660\" or \"0660\"";
+    case Rule::CHOICE:
+      return absl::StrJoin(rule.choice(), ", ");
     default:
       return "";
   }
@@ -241,6 +254,8 @@ std::optional<Complaint> CheckText(const Rule& rule, const Value& value) {
       return CheckSize(rule, text);
     case Rule::FILE_MODE:
       return CheckFileMode(rule, text);
+    case Rule::CHOICE:
+      return CheckChoice(rule, text);
     default:
       return Complaint{"has no rule in idl/config.proto", ""};
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "anywire/transport.h"
 #include "runtime/protocol/protocol.h"
 
 namespace anywire::config {
@@ -52,6 +53,7 @@ struct ServiceOptions {
   uint32_t max_connections = 0;
   std::optional<mode_t> unix_socket_mode;  // none: the transport's default
   std::optional<size_t> shm_ring_size;     // bytes; none: the transport's default
+  std::optional<InPlace> shm_in_place;     // none: the transport's default
 };
 
 }  // namespace anywire::config

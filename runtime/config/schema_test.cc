@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "google/protobuf/descriptor.h"
 #include "gtest/gtest.h"
@@ -176,6 +178,28 @@ TEST(SchemaTest, RangesEndWhereTheySay) {
   }
 }
 
+TEST(SchemaTest, EachChoiceOfAServiceReachesItsOptionAndNoOther) {
+  int choices = 0;
+  const auto parse = [](const std::string& settings) {
+    const absl::StatusOr<Config> config =
+        ParseConfig(absl::StrCat("service { name: \"a\" connect: \"tcp://h:1\" ", settings, " }"),
+                    Format::kText, "f");
+    EXPECT_TRUE(config.ok()) << config.status();
+    return Describe(config->services().at(0));
+  };
+  for (const Field& field : FieldsOf(Service::descriptor())) {
+    if (field.rule.kind() != Rule::CHOICE) continue;
+    SCOPED_TRACE(field.name);
+    for (const std::string& choice : field.rule.choice()) {
+      ++choices;
+      const TextByName described = parse(absl::StrCat(field.name, ": \"", choice, "\""));
+      EXPECT_EQ(described.at(field.name), choice);
+      EXPECT_EQ(Differences(parse(""), described), field.name);
+    }
+  }
+  EXPECT_EQ(choices, 3);
+}
+
 TEST(SchemaTest, ServiceOverridesKeepTheRangesOfTheRuntime) {
   const std::vector<Field> runtime = FieldsOf(Runtime::descriptor());
   int overrides = 0;
@@ -229,6 +253,10 @@ TEST(SchemaTest, ReadmeHasEveryKeyWithItsDefaultAndRange) {
       }
       if (!field.rule.min().empty()) {
         EXPECT_EQ(row[2], absl::StrCat(field.rule.min(), " to ", field.rule.max()));
+      }
+      if (field.rule.kind() == Rule::CHOICE) {
+        EXPECT_EQ(row[2], absl::StrJoin(field.rule.choice(), ", "));
+        EXPECT_TRUE(absl::c_linear_search(field.rule.choice(), row[1])) << row[1];
       }
     }
   }

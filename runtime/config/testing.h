@@ -39,6 +39,18 @@ inline std::string Text(std::chrono::nanoseconds duration) {
 }
 inline std::string Text(uint64_t number) { return absl::StrCat(number); }
 
+inline std::string Text(InPlace in_place) {
+  switch (in_place) {
+    case InPlace::kNever:
+      return "never";
+    case InPlace::kSameUser:
+      return "same_user";
+    case InPlace::kAlways:
+      return "always";
+  }
+  return "";
+}
+
 inline TextByName Describe(const protocol::Limits& limits) {
   return {{"max_receive_message_size", Text(limits.max_receive_message_size)},
           {"max_send_message_size", Text(limits.max_send_message_size)},
@@ -78,7 +90,8 @@ inline TextByName Describe(const ServiceOptions& service) {
       {"max_connections", Text(service.max_connections)},
       {"unix_socket_mode",
        service.unix_socket_mode ? Text(uint64_t{*service.unix_socket_mode}) : ""},
-      {"shm_ring_size", service.shm_ring_size ? Text(uint64_t{*service.shm_ring_size}) : ""}};
+      {"shm_ring_size", service.shm_ring_size ? Text(uint64_t{*service.shm_ring_size}) : ""},
+      {"shm_in_place", service.shm_in_place ? Text(*service.shm_in_place) : ""}};
   for (const auto& [name, text] : Describe(service.limits)) result["limits." + name] = text;
   return result;
 }

@@ -58,6 +58,7 @@ absl::Status Acceptor::Listen(const config::ListenTarget::Address& address,
   };
   listen_options.socket_mode = options.unix_socket_mode;
   listen_options.ring_size = options.shm_ring_size;
+  listen_options.in_place = options.shm_in_place;
   absl::StatusOr<std::unique_ptr<Listener>> listener =
       address.transport->Listen(loop_, address.address, listen_options);
   if (!listener.ok()) return listener.status();

@@ -172,7 +172,7 @@ RawClient::RawClient(const TransportRegistry& registry, absl::string_view uri,
   absl::Notification connected;
   loop_.Post([this, &target, &connected, &limits] {
     loop_.Detach(
-        target->transport->Connect(loop_, target->address)
+        target->transport->Connect(loop_, target->address, {})
             .then([this, &connected,
                    &limits](absl::StatusOr<std::unique_ptr<Connection>> connection) {
               EXPECT_TRUE(connection.ok()) << connection.status();

@@ -52,8 +52,8 @@ class GatedTransport final : public Transport {
   absl::string_view scheme() const override { return "gated"; }
   absl::Status CheckAddress(absl::string_view) const override { return absl::OkStatus(); }
   kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(
-      EventLoop& loop, absl::string_view address) override {
-    return inproc_.Connect(loop, address);
+      EventLoop& loop, absl::string_view address, const ConnectOptions& options) override {
+    return inproc_.Connect(loop, address, options);
   }
   absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop& loop, absl::string_view address,
                                                    const ListenOptions& options) override {
@@ -76,7 +76,7 @@ class SilentClient {
     absl::Notification connected;
     loop_.Post([this, &target, &connected] {
       loop_.Detach(
-          target.transport->Connect(loop_, target.address)
+          target.transport->Connect(loop_, target.address, {})
               .then([this, &connected](absl::StatusOr<std::unique_ptr<Connection>> connection) {
                 EXPECT_TRUE(connection.ok()) << connection.status();
                 if (connection.ok()) connection_ = *std::move(connection);

@@ -268,7 +268,7 @@ class SilentPeer final : private Connection::Events {
     const absl::StatusOr<TransportRegistry::Target> target = registry.Resolve(address);
     EXPECT_OK(target);
     loop_.Post([this, transport = target->transport, address = target->address] {
-      loop_.Detach(transport->Connect(loop_, address)
+      loop_.Detach(transport->Connect(loop_, address, {})
                        .then([this](absl::StatusOr<std::unique_ptr<Connection>> connection) {
                          ASSERT_OK(connection);
                          connection_ = *std::move(connection);

@@ -277,9 +277,10 @@ class FaultTransport final : public Transport {
   absl::Status CheckAddress(absl::string_view address) const override {
     return inner_.CheckAddress(address);
   }
-  kj::Promise<ConnectionOr> Connect(EventLoop& loop, absl::string_view address) override {
+  kj::Promise<ConnectionOr> Connect(EventLoop& loop, absl::string_view address,
+                                    const ConnectOptions& options) override {
     if (core_->connects_held()) return kj::NEVER_DONE;
-    return inner_.Connect(loop, address).then([core = core_](ConnectionOr connected) {
+    return inner_.Connect(loop, address, options).then([core = core_](ConnectionOr connected) {
       return Wrapped(std::move(connected), core);
     });
   }

@@ -148,7 +148,8 @@ absl::Status InprocTransport::CheckAddress(absl::string_view address) const {
   return absl::OkStatus();
 }
 
-kj::Promise<Accepted> InprocTransport::Connect(EventLoop& loop, absl::string_view address) {
+kj::Promise<Accepted> InprocTransport::Connect(EventLoop& loop, absl::string_view address,
+                                                const ConnectOptions&) {
   absl::Status status = CheckAddress(address);
   if (!status.ok()) return Accepted(std::move(status));
   std::shared_ptr<Backlog> backlog;

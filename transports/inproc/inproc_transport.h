@@ -23,7 +23,7 @@ class InprocTransport final : public Transport {
   absl::string_view scheme() const override { return "inproc"; }
   absl::Status CheckAddress(absl::string_view address) const override;
   kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(
-      EventLoop& loop, absl::string_view address) override;
+      EventLoop& loop, absl::string_view address, const ConnectOptions& options) override;
   absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop& loop, absl::string_view address,
                                                    const ListenOptions& options) override;
   std::string FreshAddress(absl::string_view scratch_dir) override;

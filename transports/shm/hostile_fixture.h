@@ -100,21 +100,25 @@ class ShmHostileTest : public ::testing::Test {
     EXPECT_TRUE(census_.BackToBaseline().ok()) << census_.BackToBaseline();
   }
 
-  void Listen(const ShmOptions& options) {
+  void Listen(const ShmOptions& options, const Transport::ListenOptions& listen = {}) {
     transport_ = std::make_unique<ShmTransport>(options);
-    loop_->RunAndWait([this] {
-      listener_ = transport_->Listen(*loop_, path_, {}).value();
+    loop_->RunAndWait([this, &listen] {
+      listener_ = transport_->Listen(*loop_, path_, listen).value();
       accepting_ = std::make_unique<kj::Promise<void>>(AcceptAll().eagerlyEvaluate(nullptr));
     });
   }
-  void Close() {
+  // Until the next Listen.
+  void StopListening() {
     peers_.clear();
-    if (loop_ == nullptr) return;
     loop_->RunAndWait([this] {
       accepting_.reset();
       listener_.reset();
       accepted_.clear();
     });
+  }
+  void Close() {
+    if (loop_ == nullptr) return;
+    StopListening();
     loop_.reset();
   }
   kj::Promise<void> AcceptAll() {
@@ -154,7 +158,7 @@ class ShmHostileTest : public ::testing::Test {
     kj::Promise<void> promise = nullptr;
     loop_->RunAndWait([this, &promise, &status, &done, &transport] {
       promise = const_cast<ShmTransport&>(transport)
-                    .Connect(*loop_, path_)
+                    .Connect(*loop_, path_, {})
                     .then([&status, &done](absl::StatusOr<std::unique_ptr<Connection>> connected) {
                       status = connected.status();
                       done.Notify();

@@ -19,7 +19,6 @@
 
 #include "gtest/gtest.h"
 #include "transports/shm/hostile_fixture.h"
-#include "transports/shm/shm_connection.h"
 #include "transports/shm/shm_frame.h"
 #include "transports/shm/shm_handshake.h"
 
@@ -287,25 +286,6 @@ TEST_F(ShmHostileTest, EndHoldsWhateverTheMemoryDoes) {
   stop = true;
   ghost.join();
 }
-TEST(ParsedInPlaceTest, OnlyPeersThatAreTrusted) {
-  const auto peer = [](uid_t uid) {
-    PeerIdentity peer;
-    peer.credentials = PeerIdentity::Credentials{uid, 0, 1};
-    return peer;
-  };
-  constexpr uid_t kOwn = 1000;
-  EXPECT_TRUE(ParsedInPlace(InPlace::kSameUser, peer(kOwn), kOwn));
-  EXPECT_FALSE(ParsedInPlace(InPlace::kSameUser, peer(kOwn + 1), kOwn));
-  EXPECT_FALSE(ParsedInPlace(InPlace::kSameUser, peer(0), kOwn));
-  EXPECT_FALSE(ParsedInPlace(InPlace::kSameUser, PeerIdentity(), kOwn));
-  EXPECT_FALSE(ParsedInPlace(InPlace::kSameUser, PeerIdentity(), 0)) << "unknown is not root";
-  // Everybody whom our user namespace does not know has this one.
-  EXPECT_FALSE(ParsedInPlace(InPlace::kSameUser, peer(OverflowUid()), OverflowUid()));
-  EXPECT_FALSE(ParsedInPlace(InPlace::kNever, peer(kOwn), kOwn));
-  EXPECT_TRUE(ParsedInPlace(InPlace::kAlways, PeerIdentity(), kOwn));
-}
-
-// ---- a hostile listening side
 
 }  // namespace
 }  // namespace anywire

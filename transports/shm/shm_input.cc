@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "transports/shm/shm_options.h"
-
 namespace anywire {
 namespace {
 

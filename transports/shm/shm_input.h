@@ -21,6 +21,10 @@
 
 namespace anywire {
 
+// Bytes of the largest body that is always copied; copying it costs less than what in-place parsing
+// saves.
+inline constexpr size_t kCopiedFrameSize = 4096;
+
 class ShmInput {
  public:
   ShmInput(const ShmRegion& region, ShmRegion::Direction direction, bool in_place)

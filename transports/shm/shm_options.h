@@ -7,26 +7,19 @@
 #include <chrono>
 #include <cstddef>
 
-namespace anywire {
+#include "anywire/transport.h"
 
-// Which frames are parsed where they lie in the ring, and so while the peer could still change
-// them. All others are copied out first, and are one thing however often they are looked at.
-enum class InPlace {
-  kNever,
-  // Large ones of peers with our own user id: they are trusted. That is more than the system trusts
-  // them with where Yama or a sandbox keeps them from debugging us, or we are not dumpable; there,
-  // kNever. An id that our user namespace does not know is nobody's.
-  kSameUser,
-  kAlways,  // large ones of every peer: they are trusted
-};
-// The largest frame that is always copied; copying it costs less than what in-place parsing saves.
-inline constexpr size_t kCopiedFrameSize = 4096;
+namespace anywire {
 
 struct ShmOptions {
   // Bytes of each of the two rings; the listening side's counts. See CheckRingSize. Only what has
   // been used is in memory. A message of up to half a ring is written and read where it lies there;
   // larger ones pass through in parts.
   size_t ring_size = 4 << 20;
+  // Whose frames over kCopiedFrameSize (shm_input.h) are parsed in the ring: they are trusted. For
+  // kSameUser that is more than the system trusts them with where Yama or a sandbox keeps them from
+  // debugging us, or we are not dumpable; there, kNever. An id that our user namespace does not
+  // know is nobody's.
   InPlace in_place = InPlace::kSameUser;
   // Permissions of the meeting socket's file; connecting needs the permission to write.
   mode_t mode = 0600;

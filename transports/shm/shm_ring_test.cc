@@ -19,7 +19,6 @@
 #include "tests/support/seed.h"
 #include "tests/support/watchdog.h"
 #include "transports/shm/shm_input.h"
-#include "transports/shm/shm_options.h"
 #include "transports/shm/shm_output.h"
 #include "transports/stream/preface.h"
 

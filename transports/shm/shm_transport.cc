@@ -134,16 +134,19 @@ absl::Status ShmTransport::CheckAddress(absl::string_view address) const {
 }
 
 kj::Promise<ShmTransport::Connected> ShmTransport::Connect(EventLoop& loop,
-                                                           absl::string_view address) {
+                                                           absl::string_view address,
+                                                           const ConnectOptions& options) {
   absl::Status status = CheckAddress(address);
   if (!status.ok()) return Connected(std::move(status));
+  ShmOptions chosen = options_;
+  chosen.in_place = options.in_place.value_or(chosen.in_place);
   std::string uri = Uri(address);
   return ConnectUnixSocket(loop, UnixNamespace::kPath, std::string(address), uri)
-      .then([this, &loop,
-             uri = std::move(uri)](absl::StatusOr<UniqueFd> fd) mutable -> kj::Promise<Connected> {
+      .then([&loop, chosen, uri = std::move(uri)](
+                absl::StatusOr<UniqueFd> fd) mutable -> kj::Promise<Connected> {
         if (!fd.ok()) return Connected(fd.status());
         return kj::newAdaptedPromise<Connected, Joining>(loop, std::move(*fd), std::move(uri),
-                                                         options_);
+                                                         chosen);
       });
 }
 
@@ -152,6 +155,7 @@ absl::StatusOr<std::unique_ptr<Listener>> ShmTransport::Listen(EventLoop& loop,
                                                                const ListenOptions& options) {
   absl::Status status = CheckAddress(address);
   ShmOptions chosen = options_;
+  chosen.in_place = options.in_place.value_or(chosen.in_place);
   if (options.ring_size.has_value()) chosen.ring_size = absl::bit_ceil(*options.ring_size);
   if (status.ok()) status = CheckRingSize(chosen.ring_size);
   if (!status.ok()) return status;

@@ -69,7 +69,8 @@ void TcpTransport::SetUp(int fd, const SocketAddress& peer) const {
 }
 
 kj::Promise<TcpTransport::Connected> TcpTransport::Connect(EventLoop& loop,
-                                                           absl::string_view address) {
+                                                           absl::string_view address,
+                                                           const ConnectOptions&) {
   absl::StatusOr<HostPort> host_port = ParseHostPort(address);
   if (!host_port.ok()) return Connected(host_port.status());
   if (host_port->port == 0) {

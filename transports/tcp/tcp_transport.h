@@ -33,7 +33,7 @@ class TcpTransport final : public Transport {
   absl::Status CheckAddress(absl::string_view address) const override;
   // All addresses of a name are tried; names are resolved on another thread.
   kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(
-      EventLoop& loop, absl::string_view address) override;
+      EventLoop& loop, absl::string_view address, const ConnectOptions& options) override;
   // Port 0: the system chooses. "[::]" takes IPv4 too. A name is resolved on the spot, which may
   // take time, and the first of its addresses that can be had is taken.
   absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop& loop, absl::string_view address,

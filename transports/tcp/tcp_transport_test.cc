@@ -119,7 +119,7 @@ class LoopTest : public ::testing::Test {
   absl::StatusOr<std::unique_ptr<Connection>> Connect(TcpTransport& transport,
                                                       const std::string& address) {
     return Await<std::unique_ptr<Connection>>(
-        [this, &transport, &address] { return transport.Connect(loop_, address); });
+        [this, &transport, &address] { return transport.Connect(loop_, address, {}); });
   }
   absl::StatusOr<std::unique_ptr<Listener>> Listen(TcpTransport& transport,
                                                    const std::string& address) {

@@ -21,7 +21,8 @@ std::string UnixTransport::Uri(absl::string_view address) const {
 }
 
 kj::Promise<UnixTransport::Connected> UnixTransport::Connect(EventLoop& loop,
-                                                             absl::string_view address) {
+                                                             absl::string_view address,
+                                                             const ConnectOptions&) {
   absl::Status status = CheckAddress(address);
   if (!status.ok()) return Connected(std::move(status));
   std::string uri = Uri(address);

@@ -30,7 +30,7 @@ class UnixTransport final : public Transport {
   absl::string_view scheme() const override;
   absl::Status CheckAddress(absl::string_view address) const override;
   kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(
-      EventLoop& loop, absl::string_view address) override;
+      EventLoop& loop, absl::string_view address, const ConnectOptions& options) override;
   absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop& loop, absl::string_view address,
                                                    const ListenOptions& options) override;
   // A path in `scratch_dir`, which is short enough for it, or an abstract name.

@@ -115,7 +115,7 @@ TransportSuite::Accepted TransportSuite::Connect(const std::string& uri) {
 
 std::unique_ptr<TransportSuite::Pending> TransportSuite::BeginConnect(const std::string& address) {
   return std::make_unique<Pending>(
-      client_loop_, [this, &address] { return transport_->Connect(client_loop_, address); });
+      client_loop_, [this, &address] { return transport_->Connect(client_loop_, address, {}); });
 }
 
 std::unique_ptr<TransportSuite::Pending> TransportSuite::Accept(Listener& listener) {
