@@ -6,21 +6,24 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "anywire/channel.h"
 #include "anywire/registry.h"
 #include "anywire/runtime.h"
 #include "anywire/server.h"
+#include "runtime/config/config.h"
 #include "tests/shm/echo.anywire.h"
 #include "transports/shm/shm_transport.h"
 
 namespace anywire::test {
 
-inline std::unique_ptr<Runtime> ShmRuntime(const ShmOptions& options) {
+inline std::unique_ptr<Runtime> ShmRuntime(const ShmOptions& options,
+                                           config::Config config = {}) {
   TransportRegistry registry;
   registry.Register(std::make_unique<ShmTransport>(options)).IgnoreError();
-  return std::make_unique<Runtime>(std::move(registry));
+  return std::make_unique<Runtime>(std::move(registry), std::move(config));
 }
 
 class EchoService final : public shm::Echo::Service {
@@ -33,8 +36,9 @@ class EchoService final : public shm::Echo::Service {
 
 class EchoServer {
  public:
-  EchoServer(const std::string& path, const ShmOptions& options)
-      : runtime_(ShmRuntime(options)), server_(std::make_unique<Server>(*runtime_)) {
+  EchoServer(const std::string& path, const ShmOptions& options, config::Config config = {})
+      : runtime_(ShmRuntime(options, std::move(config))),
+        server_(std::make_unique<Server>(*runtime_)) {
     server_->Listen(absl::StrCat("shm://", path));
     server_->AddService(&service_);
     const absl::Status status = server_->Start();

@@ -25,24 +25,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "transports/shm/native_atomics.h"
+
 namespace anywire {
-
-// The processor's atomics.
-struct NativeAtomics {
-  template <typename T>
-  class Word {
-   public:
-    T LoadAcquire() const { return value_.load(std::memory_order_acquire); }
-    T LoadSeqCst() const { return value_.load(std::memory_order_seq_cst); }
-    void StoreRelaxed(T value) { value_.store(value, std::memory_order_relaxed); }
-    void StoreSeqCst(T value) { value_.store(value, std::memory_order_seq_cst); }
-    const void* address() const { return &value_; }
-
-   private:
-    static_assert(std::atomic<T>::is_always_lock_free, "no locks between processes");
-    std::atomic<T> value_;
-  };
-};
 
 // How a side sleeps, and so how it is woken.
 enum class Sleep : uint32_t {
