@@ -52,7 +52,7 @@ bool ParsedInPlace(InPlace in_place, const PeerIdentity& peer, uid_t own) {
   return false;
 }
 
-ShmConnection::ShmConnection(EventLoop& loop, UniqueFd socket, std::unique_ptr<ShmRegion> region,
+ShmConnection::ShmConnection(EventLoop& loop, ShmSocket socket, std::unique_ptr<ShmRegion> region,
                              ShmRegion::Direction output, ConnectionInfo info,
                              const ShmOptions& options)
     : Alarm(loop),
@@ -74,8 +74,6 @@ ShmConnection::ShmConnection(EventLoop& loop, UniqueFd socket, std::unique_ptr<S
 ShmConnection::~ShmConnection() {
   if (destroyed_ != nullptr) *destroyed_ = true;
   if (watched_) loop_.RemoveWatch(socket_.get(), *this);
-  // Also where another process has inherited the descriptor.
-  shutdown(socket_.get(), SHUT_RDWR);
 }
 
 void ShmConnection::Start(Events& events) {

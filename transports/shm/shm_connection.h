@@ -18,10 +18,10 @@
 #include "anywire/mutex.h"
 #include "anywire/transport.h"
 #include "transports/shm/shm_input.h"
+#include "transports/shm/shm_offers.h"
 #include "transports/shm/shm_options.h"
 #include "transports/shm/shm_output.h"
 #include "transports/shm/shm_region.h"
-#include "transports/stream/unique_fd.h"
 
 namespace anywire {
 
@@ -35,7 +35,7 @@ class ShmConnection final : public Connection, private EventLoop::Watch, private
  public:
   // `socket` is behind the handshake, in which `region` has been agreed on; `output` is the
   // direction in which this side sends. Of `info`, what the region decides is filled in here.
-  ShmConnection(EventLoop& loop, UniqueFd socket, std::unique_ptr<ShmRegion> region,
+  ShmConnection(EventLoop& loop, ShmSocket socket, std::unique_ptr<ShmRegion> region,
                 ShmRegion::Direction output, ConnectionInfo info, const ShmOptions& options);
   ~ShmConnection() override;
 
@@ -79,7 +79,7 @@ class ShmConnection final : public Connection, private EventLoop::Watch, private
   void Arm() ABSL_EXCLUSIVE_LOCKS_REQUIRED(sleep_mutex_);
 
   EventLoop& loop_;
-  const UniqueFd socket_;
+  const ShmSocket socket_;
   const std::unique_ptr<ShmRegion> region_;
   ConnectionInfo info_;
   Events* events_ = nullptr;

@@ -24,6 +24,10 @@ struct ShmOptions {
   // Permissions of the meeting socket's file; connecting needs the permission to write.
   mode_t mode = 0600;
   int backlog = 1024;  // connections that wait for the listening side
+  // Offers of a listener that are not known to have been read, those of connections that it has
+  // given up included (shm_offers.h); who comes then waits. Well below RLIMIT_NOFILE, which all
+  // processes of the user have in common here.
+  size_t max_unread_offers = 64;
   // How long the peer may take for its part of the handshake.
   std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(5);
 };

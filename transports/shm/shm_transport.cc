@@ -11,6 +11,7 @@
 #include "absl/strings/str_replace.h"
 #include "transports/shm/shm_connection.h"
 #include "transports/shm/shm_handshake.h"
+#include "transports/shm/shm_offers.h"
 #include "transports/shm/shm_region.h"
 #include "transports/unix/unix_socket.h"
 
@@ -25,22 +26,31 @@ std::string Uri(absl::string_view path) { return absl::StrCat("shm://", path); }
 // The listening side's part of the handshake, once the preface has come.
 class Offering {
  public:
-  Offering(std::string uri, const ShmOptions& options) : uri_(std::move(uri)), options_(options) {}
+  Offering(std::string uri, const ShmOptions& options)
+      : uri_(std::move(uri)),
+        options_(options),
+        unread_(std::make_shared<UnreadOffers>(options.max_unread_offers)) {}
 
-  absl::StatusOr<StreamListener::Make> operator()(UniqueFd socket, ConnectionInfo info) {
+  bool HasRoom() {
+    if (unread_->HasRoom()) return true;
+    Tell(absl::StrCat(options_.max_unread_offers, " offers are unread; further peers wait"),
+         told_of_unread_);
+    return false;
+  }
+  absl::StatusOr<StreamListener::Make> Offer(UniqueFd socket, ConnectionInfo info) {
     absl::StatusOr<ShmRegion::New> made = ShmRegion::Create(options_.ring_size);
     if (!made.ok()) {
-      Tell(made.status(), told_of_memory_);
+      Tell(TurnedAway(made.status()), told_of_memory_);
       return made.status();
     }
     absl::Status status = SendShmOffer(socket.get(), made->fd.get(), options_.ring_size);
     if (!status.ok()) {
       // All else is the peer's doing: it has gone, mostly.
-      if (absl::IsResourceExhausted(status)) Tell(status, told_of_sending_);
+      if (absl::IsResourceExhausted(status)) Tell(TurnedAway(status), told_of_sending_);
       return status;
     }
-    return StreamListener::Make([socket = std::move(socket), region = std::move(made->region),
-                                 info = std::move(info),
+    return StreamListener::Make([socket = ShmSocket(std::move(socket), unread_),
+                                 region = std::move(made->region), info = std::move(info),
                                  options = options_](EventLoop& loop) mutable {
       return std::make_unique<ShmConnection>(loop, std::move(socket), std::move(region),
                                              ShmRegion::kToConnector, std::move(info), options);
@@ -48,17 +58,21 @@ class Offering {
   }
 
  private:
+  static std::string TurnedAway(const absl::Status& status) {
+    return absl::StrCat(status.message(), "; peers are turned away for now");
+  }
   // Once for each cause: how often it comes and goes may be up to a peer.
-  void Tell(const absl::Status& status, bool& told) const {
+  void Tell(const std::string& what, bool& told) const {
     if (std::exchange(told, true)) return;
-    std::fprintf(stderr, "anywire: %s: %s; peers are turned away for now\n", uri_.c_str(),
-                 std::string(status.message()).c_str());
+    std::fprintf(stderr, "anywire: %s: %s\n", uri_.c_str(), what.c_str());
   }
 
   const std::string uri_;
   const ShmOptions options_;
+  const std::shared_ptr<UnreadOffers> unread_;
   bool told_of_memory_ = false;
   bool told_of_sending_ = false;
+  bool told_of_unread_ = false;
 };
 
 }  // namespace
@@ -100,7 +114,7 @@ class ShmTransport::Joining final : private EventLoop::Watch, private EventLoop:
     if (!region.ok()) return region.status();
     Unwatch();
     ConnectionInfo info = DescribeUnixSocket(socket_.get(), "", uri_);
-    return std::make_unique<ShmConnection>(loop_, std::move(socket_), std::move(*region),
+    return std::make_unique<ShmConnection>(loop_, ShmSocket(std::move(socket_)), std::move(*region),
                                            ShmRegion::kToListener, std::move(info), options_);
   }
   void Finish(Connected connected) {
@@ -164,7 +178,11 @@ absl::StatusOr<std::unique_ptr<Listener>> ShmTransport::Listen(EventLoop& loop,
   config.listen = options;
   config.protocol = StreamProtocol::kShm;
   config.ready_ahead = kReadyAhead;
-  config.ready = Offering(Uri(address), chosen);
+  auto offering = std::make_shared<Offering>(Uri(address), chosen);
+  config.room = [offering] { return offering->HasRoom(); };
+  config.ready = [offering](UniqueFd socket, ConnectionInfo info) {
+    return offering->Offer(std::move(socket), std::move(info));
+  };
   return ListenAtUnixSocket(loop, UnixNamespace::kPath, address, Uri(address),
                             options.socket_mode.value_or(chosen.mode), chosen.backlog,
                             std::move(config));

@@ -46,6 +46,7 @@ class StreamListener::Undecided final : public EventLoop::Watch {
 
   UniqueFd fd;
   const Instant deadline;
+  bool held = false;  // its preface has come, and there was no room
   uint8_t bytes[kPrefaceSize];
   size_t size = 0;
   std::list<Undecided>::iterator self;
@@ -95,7 +96,6 @@ void StreamListener::Close() {
   for (int i = 0; i < kAcceptsAtClose && AcceptOne(); ++i) {
   }
   StopListening();
-  paused_until_ = Instant::min();
   SetAlarm();
   TellIfExhausted();
 }
@@ -116,13 +116,13 @@ kj::Promise<StreamListener::Accepted> StreamListener::Accept() {
   if (!ready_.empty()) {
     Make make = std::move(ready_.front());
     ready_.pop_front();
-    if (fd_.valid() && paused_until_ == Instant::min() && wanted()) WatchFor(EPOLLIN);
+    if (fd_.valid() && !paused() && wanted()) WatchFor(EPOLLIN);
     return Accepted(Give(std::move(make)));
   }
   auto pair = kj::newPromiseAndFulfiller<Accepted>();
   waiting_ = kj::mv(pair.fulfiller);
   has_waiting_ = true;
-  if (fd_.valid() && paused_until_ == Instant::min()) WatchFor(EPOLLIN);
+  if (fd_.valid() && !paused()) WatchFor(EPOLLIN);
   TellIfExhausted();
   return kj::mv(pair.promise);
 }
@@ -141,7 +141,7 @@ void StreamListener::OnReady(uint32_t) {
       WatchFor(0);
       return;
     }
-    if (!AcceptOne()) return;
+    if (!AcceptOne() || paused()) return;
   }
 }
 
@@ -187,9 +187,13 @@ void StreamListener::OutOfDescriptors(int error) {
     turned_away.Reset();
     reserve_ = OpenReserve();
   }
+  Pause();
+}
+
+void StreamListener::Pause() {
   pause_ = std::clamp<std::chrono::nanoseconds>(2 * pause_, kFirstPause, kLongestPause);
   paused_until_ = steady_clock::now() + pause_;
-  WatchFor(0);
+  if (fd_.valid()) WatchFor(0);
   SetAlarm();
 }
 
@@ -200,6 +204,10 @@ void StreamListener::OnFirstBytes(std::list<Undecided>::iterator undecided) {
   const bool later = size < 0 && (errno == EAGAIN || errno == EINTR);
   StreamProtocol protocol = DecideProtocol(absl::MakeConstSpan(undecided->bytes, undecided->size));
   if (size <= 0 && !later) protocol = StreamProtocol::kUnknown;
+  Decide(undecided, protocol);
+}
+
+void StreamListener::Decide(std::list<Undecided>::iterator undecided, StreamProtocol protocol) {
   switch (protocol) {
     case StreamProtocol::kUndecided:
       if (!undecided->Watch()) undecided_.erase(undecided);
@@ -211,6 +219,11 @@ void StreamListener::OnFirstBytes(std::list<Undecided>::iterator undecided) {
     case StreamProtocol::kAnywire:
     case StreamProtocol::kShm: {
       undecided->Unwatch();
+      undecided->held = protocol == config_.protocol && config_.room && !config_.room();
+      if (undecided->held) {
+        Pause();
+        break;
+      }
       UniqueFd fd = std::move(undecided->fd);
       undecided_.erase(undecided);
       if (protocol == config_.protocol) Ready(std::move(fd));
@@ -220,12 +233,21 @@ void StreamListener::OnFirstBytes(std::list<Undecided>::iterator undecided) {
   TellIfExhausted();
 }
 
+void StreamListener::ReadyHeld() {
+  for (auto it = undecided_.begin(); it != undecided_.end() && !paused();) {
+    const auto next = std::next(it);
+    if (it->held) Decide(it, config_.protocol);
+    it = next;
+  }
+}
+
 void StreamListener::Ready(UniqueFd fd) {
   absl::StatusOr<ConnectionInfo> info = config_.adopt(fd.get());
   if (!info.ok()) return;
   absl::StatusOr<Make> make = config_.ready ? config_.ready(std::move(fd), std::move(*info))
                                             : ReadyStream(std::move(fd), std::move(*info));
   if (!make.ok()) return;
+  pause_ = std::chrono::nanoseconds(0);
   if (has_waiting_ && waiting_->isWaiting()) {
     has_waiting_ = false;
     waiting_->fulfill(Accepted(Give(std::move(*make))));
@@ -248,15 +270,16 @@ std::unique_ptr<Connection> StreamListener::Give(Make make) {
 
 void StreamListener::SetAlarm() {
   Instant next = undecided_.empty() ? Instant::max() : undecided_.front().deadline;
-  if (paused_until_ != Instant::min()) next = std::min(next, paused_until_);
+  if (paused()) next = std::min(next, paused_until_);
   Set(next);
 }
 
 void StreamListener::OnAlarm(Instant now) {
   while (!undecided_.empty() && undecided_.front().deadline <= now) undecided_.pop_front();
-  if (paused_until_ != Instant::min() && paused_until_ <= now) {
+  if (paused() && paused_until_ <= now) {
     paused_until_ = Instant::min();
-    if (wanted()) WatchFor(EPOLLIN);
+    ReadyHeld();
+    if (fd_.valid() && !paused() && wanted()) WatchFor(EPOLLIN);
   }
   SetAlarm();
   TellIfExhausted();

@@ -38,6 +38,9 @@ class StreamListener final : public Listener, private EventLoop::Watch, private 
     size_t ready_ahead = 0;
     // Sets up an accepted socket and tells its ends; an error drops the peer.
     absl::AnyInvocable<absl::StatusOr<ConnectionInfo>(int fd)> adopt;
+    // Whether another connection may be readied now. While none may, peers wait behind their preface,
+    // as long as for that, or in the kernel; asked again after a pause. None: always.
+    absl::AnyInvocable<bool()> room = nullptr;
     // Readies it, in blocking mode, behind its preface; an error drops the peer. None: it becomes a
     // StreamConnection.
     absl::AnyInvocable<absl::StatusOr<Make>(UniqueFd fd, ConnectionInfo info)> ready = nullptr;
@@ -63,8 +66,12 @@ class StreamListener final : public Listener, private EventLoop::Watch, private 
   void OnAlarm(Instant now) override;
   bool AcceptOne();
   void OutOfDescriptors(int error);
+  void Pause();
+  bool paused() const { return paused_until_ != Instant::min(); }
   void WatchFor(uint32_t events);
   void OnFirstBytes(std::list<Undecided>::iterator undecided);
+  void Decide(std::list<Undecided>::iterator undecided, StreamProtocol protocol);
+  void ReadyHeld();
   void Ready(UniqueFd fd);
   absl::StatusOr<Make> ReadyStream(UniqueFd fd, ConnectionInfo info) const;
   std::unique_ptr<Connection> Give(Make make);
@@ -88,7 +95,7 @@ class StreamListener final : public Listener, private EventLoop::Watch, private 
   std::deque<Make> ready_;
   kj::Own<kj::PromiseFulfiller<Accepted>> waiting_;
   bool has_waiting_ = false;
-  std::chrono::nanoseconds pause_{0};  // the last one, while descriptors are short
+  std::chrono::nanoseconds pause_{0};  // the last one, while descriptors or room are short
   Instant paused_until_ = Instant::min();
 };
 
