@@ -221,6 +221,23 @@ TEST_F(ShmHostileListenerTest, MemoryIsCheckedBeforeItIsMapped) {
   EXPECT_FALSE(Answer(Offer(kRing), {frozen.get()}).ok());
 }
 
+TEST_F(ShmHostileListenerTest, RingsAreTakenUpToALimitOfOurOwn) {
+  const auto offered = [this](uint64_t ring_size) {
+    const UniqueFd memory =
+        Memory(static_cast<uint64_t>(getpagesize()) + 2 * ring_size, kSeals);  // no page of it yet
+    return Answer(Offer(ring_size), {memory.get()});
+  };
+  EXPECT_TRUE(offered(kLargestRing / 2).ok());
+  EXPECT_TRUE(offered(kLargestRing).ok());
+  for (const uint64_t above : {uint64_t{2 * kLargestRing}, uint64_t{4} << 30}) {
+    const absl::Status status = offered(above);
+    EXPECT_EQ(absl::StatusCode::kDataLoss, status.code()) << status;
+    EXPECT_EQ(absl::StrCat("shm://", path_, ": the peer has a ring of ", above,
+                           " bytes; allowed: powers of two from ", getpagesize(), " to 67108864"),
+              status.message());
+  }
+}
+
 TEST_F(ShmHostileListenerTest, ExactlyOneDescriptorIsTaken) {
   const UniqueFd good = Memory(GoodSize(), kSeals);
   const test::Census before;
