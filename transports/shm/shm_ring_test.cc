@@ -18,46 +18,11 @@
 #include "gtest/gtest.h"
 #include "tests/support/seed.h"
 #include "tests/support/watchdog.h"
-#include "transports/shm/shm_input.h"
-#include "transports/shm/shm_output.h"
+#include "transports/shm/ring_fixture.h"
 #include "transports/stream/preface.h"
 
 namespace anywire {
 namespace {
-
-using Bytes = std::vector<uint8_t>;
-constexpr size_t kRing = 64 << 10;
-
-// Both ends of one direction.
-struct Ring {
-  explicit Ring(size_t ring_size = kRing, bool in_place = false)
-      : made(ShmRegion::Create(ring_size).value()),
-        output(*made.region, ShmRegion::kToConnector),
-        input(*made.region, ShmRegion::kToConnector, in_place) {}
-
-  const uint8_t* bytes() const { return made.region->ring(ShmRegion::kToConnector); }
-  bool Send(uint64_t stream, const std::string& body) {
-    const absl::Span<uint8_t> frame = output.NewFrame(stream, body.size());
-    if (frame.data() == nullptr) return false;
-    std::memcpy(frame.data(), body.data(), body.size());
-    output.Publish();
-    output.Transmit();
-    return true;
-  }
-  std::vector<std::pair<uint64_t, std::string>> Receive() {
-    std::vector<std::pair<uint64_t, std::string>> frames;
-    for (const ReceivedFrame& frame : input.Take()) {
-      frames.push_back({frame.stream, std::string(frame.bytes.begin(), frame.bytes.end())});
-    }
-    input.Release();
-    return frames;
-  }
-
-  ShmRegion::New made;
-  ShmOutput output;
-  ShmInput input;
-};
-using Frames = std::vector<std::pair<uint64_t, std::string>>;
 
 // The fenced example of PROTOCOL.md with this number: hexadecimal, "*" for any byte; what stands
 // behind three spaces is a comment.
@@ -178,15 +143,6 @@ TEST(ShmRegionTest, MemoryCannotBeMadeExecutable) {
 }
 
 // ---- rewinds
-
-// What a peer writes itself.
-struct ByHand : Ring {
-  void Header(uint64_t at, uint32_t size, uint32_t kind) {
-    WriteShmFrameHeader({size, kind, 1},
-                        made.region->ring(ShmRegion::kToConnector) + at % made.region->ring_size());
-  }
-  void Tail(uint64_t tail) { made.region->words(ShmRegion::kToConnector).tail.StoreSeqCst(tail); }
-};
 
 TEST(ShmRewindTest, OneWithoutAFrameBehindItIsAnError) {
   for (const uint64_t before : {uint64_t{24}, uint64_t{kRing - 16}}) {  // much of a way, and little
