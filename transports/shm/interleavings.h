@@ -25,7 +25,7 @@ namespace anywire::test {
 class Interleavings {
  public:
   static constexpr int kWords = 16;
-  static constexpr int kBells = 2;
+  static constexpr int kBells = 4;
 
   enum class Order { kRelaxed, kRelease, kSeqCst };
 
@@ -37,9 +37,15 @@ class Interleavings {
     // A counting semaphore.
     void Ring(int bell) { Do({Op::kRing, bell, 0, Order::kRelaxed}); }
     void WaitForRing(int bell) { Do({Op::kWaitForRing, bell, 0, Order::kRelaxed}); }
+    // How often it has been rung and not been waited for.
+    uint64_t Rings(int bell) { return Do({Op::kRings, bell, 0, Order::kRelaxed}); }
     // futex(2), without a limit in time.
     void FutexWake(int word) { Do({Op::kFutexWake, word, 0, Order::kRelaxed}); }
     void FutexWait(int word, uint64_t value) { Do({Op::kFutexWait, word, value, Order::kRelaxed}); }
+    // With one, which is longer than all else that can happen.
+    void FutexWaitForAWhile(int word, uint64_t value) {
+      Do({Op::kFutexWaitForAWhile, word, value, Order::kRelaxed});
+    }
     // What must hold; the first that does not ends the search.
     void Check(bool condition, const char* what) {
       if (!condition && failure_.empty()) failure_ = what;
@@ -48,7 +54,16 @@ class Interleavings {
    private:
     friend class Interleavings;
     struct Op {
-      enum Kind : uint8_t { kLoad, kStore, kRing, kWaitForRing, kFutexWake, kFutexWait } kind;
+      enum Kind : uint8_t {
+        kLoad,
+        kStore,
+        kRing,
+        kWaitForRing,
+        kRings,
+        kFutexWake,
+        kFutexWait,
+        kFutexWaitForAWhile,
+      } kind;
       int at;
       uint64_t value;
       Order order;
@@ -73,6 +88,7 @@ class Interleavings {
   struct Outcome {
     std::string failure;  // "" when every run ends well
     size_t states = 0;
+    size_t time_outs = 0;  // in so many of them nothing could happen but that a while was over
   };
   // All runs of the two together, from memory that is zero.
   static Outcome Explore(const Program& first, const Program& second);
@@ -89,6 +105,7 @@ class Interleavings {
     uint64_t memory[kWords] = {};
     uint32_t bells[kBells] = {};
     int asleep[2] = {-1, -1};  // in FutexWait on this word
+    bool for_a_while[2] = {false, false};
     std::string Key() const;
   };
   // Whether it may take its step now; if so, takes it.
@@ -111,6 +128,7 @@ inline std::string Interleavings::State::Key() const {
       add(store.value);
     }
     add(static_cast<uint64_t>(asleep[side]));
+    add(for_a_while[side] ? 1 : 0);
   }
   for (uint64_t word : memory) add(word);
   for (uint32_t bell : bells) add(bell);
@@ -143,6 +161,9 @@ inline bool Interleavings::Step(State& state, int side, const Side::Op& op) {
       if (state.bells[op.at] == 0) return false;
       --state.bells[op.at];
       break;
+    case Op::kRings:
+      result = state.bells[op.at];
+      break;
     case Op::kFutexWake:
       if (state.asleep[1 - side] == op.at) {
         state.asleep[1 - side] = -1;
@@ -150,8 +171,10 @@ inline bool Interleavings::Step(State& state, int side, const Side::Op& op) {
       }
       break;
     case Op::kFutexWait:
+    case Op::kFutexWaitForAWhile:
       if (state.memory[op.at] == op.value) {
         state.asleep[side] = op.at;
+        state.for_a_while[side] = op.kind == Op::kFutexWaitForAWhile;
         return true;  // its result comes with the wake
       }
       break;
@@ -209,10 +232,19 @@ inline Interleavings::Outcome Interleavings::Explore(const Program& first, const
       State next = state;
       if (Step(next, side, run.next_)) visit(std::move(next));
     }
-    if (!moved && ended < 2) {
-      outcome.failure = "a side sleeps for ever";
-      return outcome;
+    if (moved || ended == 2) continue;
+    State next = state;
+    for (int side : {0, 1}) {
+      if (next.asleep[side] < 0 || !next.for_a_while[side]) continue;
+      next.asleep[side] = -1;
+      next.results[side].push_back(0);
+      ++outcome.time_outs;
+      visit(next);
+      break;
     }
+    if (moved) continue;
+    outcome.failure = "a side sleeps for ever";
+    return outcome;
   }
   return outcome;
 }
