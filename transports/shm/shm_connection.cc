@@ -153,6 +153,7 @@ absl::StatusOr<absl::Span<const ReceivedFrame>> ShmConnection::Receive(Instant w
     const absl::Span<const ReceivedFrame> frames = input_.Take();
     if (!frames.empty()) return frames;
     if (ABSL_PREDICT_FALSE(input_.error() != nullptr)) return absl::DataLossError(input_.error());
+    input_.Shrink();
     if (wait_until <= Instant()) {
       if (++empty_polls_ % kPollsBetweenLooks == 0) LookForPeer();
       return frames;

@@ -54,6 +54,10 @@ class ShmInput {
     large_.reset();
     return consumer_.Release();
   }
+  // When nothing has come: gives back what a burst has made grow.
+  void Shrink() {
+    if (frames_.capacity() > kKeptFrames) std::vector<ReceivedFrame>().swap(frames_);
+  }
   // What is shown from now on does not count.
   void Close();
 
@@ -65,6 +69,8 @@ class ShmInput {
  private:
   // Copied in one go.
   static constexpr size_t kLittle = 1024;
+  // The list of so many frames is kept while nothing comes.
+  static constexpr size_t kKeptFrames = 64;
 
   absl::Span<const ReceivedFrame> TakeFrom(uint64_t available);
   void TakeLittle(uint64_t available);
