@@ -21,8 +21,8 @@ class NamedTransport final : public Transport {
   absl::Status CheckAddress(absl::string_view address) const override {
     return address == "bad" ? absl::InvalidArgumentError("bad is not good") : absl::OkStatus();
   }
-  kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(
-      EventLoop&, absl::string_view, const ConnectOptions&) override {
+  kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(EventLoop&, absl::string_view,
+                                                                   const ConnectOptions&) override {
     return absl::StatusOr<std::unique_ptr<Connection>>(absl::UnavailableError("nowhere"));
   }
   absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop&, absl::string_view,

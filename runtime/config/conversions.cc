@@ -24,9 +24,7 @@ void Set(const std::string& text, std::chrono::nanoseconds& to) {
 void Set(const std::string& text, std::optional<mode_t>& to) { to = ParseFileModeText(text); }
 void Set(const std::string& text, std::optional<size_t>& to) { to = ParseSizeText(text); }
 void Set(const std::string& text, std::optional<InPlace>& to) {
-  to = text == "never"    ? InPlace::kNever
-       : text == "always" ? InPlace::kAlways
-                          : InPlace::kSameUser;
+  to = text == "never" ? InPlace::kNever : text == "always" ? InPlace::kAlways : InPlace::kSameUser;
 }
 template <typename Count>
 void Set(uint32_t count, Count& to) {

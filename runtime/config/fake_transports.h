@@ -23,8 +23,8 @@ class FakeTransport : public Transport {
   absl::string_view scheme() const override { return scheme_; }
   absl::Status CheckAddress(absl::string_view address) const override { return check_(address); }
 
-  kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(
-      EventLoop&, absl::string_view, const ConnectOptions&) override {
+  kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(EventLoop&, absl::string_view,
+                                                                   const ConnectOptions&) override {
     return absl::StatusOr<std::unique_ptr<Connection>>(absl::UnavailableError("a fake"));
   }
   absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop&, absl::string_view,

@@ -1,6 +1,6 @@
 // The atomics of the shared words, with death beside each store: the compiler is told to include
-// this first (-include), and so it is here instead of transports/shm/native_atomics.h, whose include
-// guard it takes. The code that ships knows nothing of it.
+// this first (-include), and so it is here instead of transports/shm/native_atomics.h, whose
+// include guard it takes. The code that ships knows nothing of it.
 #ifndef ANYWIRE_TRANSPORTS_SHM_NATIVE_ATOMICS_H_
 #define ANYWIRE_TRANSPORTS_SHM_NATIVE_ATOMICS_H_
 

@@ -1,7 +1,7 @@
 // A process dies at each of its stores to the shared words, one run for each, over the whole life
 // of a connection: the other ends its calls as UNAVAILABLE, keeps nothing, and goes on with the
-// next peer. Nothing of the dead is left in the folder of the socket but what unix (transports/unix) leaves
-// there.
+// next peer. Nothing of the dead is left in the folder of the socket but what unix
+// (transports/unix) leaves there.
 //
 // This program is linked with shared memory that is compiled with deadly_atomics.h.
 #include <signal.h>

@@ -19,8 +19,7 @@
 
 namespace anywire::test {
 
-inline std::unique_ptr<Runtime> ShmRuntime(const ShmOptions& options,
-                                           config::Config config = {}) {
+inline std::unique_ptr<Runtime> ShmRuntime(const ShmOptions& options, config::Config config = {}) {
   TransportRegistry registry;
   registry.Register(std::make_unique<ShmTransport>(options)).IgnoreError();
   return std::make_unique<Runtime>(std::move(registry), std::move(config));

@@ -1,5 +1,5 @@
-// Nothing of a connection has a name, so nothing is left when either side is killed in the middle of
-// it: but for what unix (transports/unix) leaves in the folder of the socket.
+// Nothing of a connection has a name, so nothing is left when either side is killed in the middle
+// of it: but for what unix (transports/unix) leaves in the folder of the socket.
 #include <signal.h>
 
 #include <filesystem>

@@ -149,7 +149,7 @@ absl::Status InprocTransport::CheckAddress(absl::string_view address) const {
 }
 
 kj::Promise<Accepted> InprocTransport::Connect(EventLoop& loop, absl::string_view address,
-                                                const ConnectOptions&) {
+                                               const ConnectOptions&) {
   absl::Status status = CheckAddress(address);
   if (!status.ok()) return Accepted(std::move(status));
   std::shared_ptr<Backlog> backlog;

@@ -29,27 +29,28 @@ struct Broken {
 Interleavings::Outcome EndAgainstSleep(const Broken& broken) {
   mutation = {};
   ModelRing ring(0);
-  return Interleavings::Explore(
-      AsProgram([&ring, &broken] {
-        RingConsumer<ModelAtomics> consumer(ring.words, ring.capacity);
-        while (running->Load(kState) == kOpen) {
-          if (!consumer.Announce(Sleep::kThread)) continue;
-          if (!broken.no_look_at_state && running->Load(kState) != kOpen) break;
-          const uint32_t rung = consumer.Rung();
-          if (consumer.IsRungFor(rung)) continue;
-          if (broken.sleeps_without_limit) {
-            running->FutexWait(kRung, rung);
-          } else {
-            running->FutexWaitForAWhile(kRung, rung);
-          }
-        }
-      }),
-      AsProgram([&broken] {
-        running->Store(kState, kEnded, broken.state);
-        // (What the thread has announced, under the mutex of both.)
-        const bool sleeps = (running->Load(kSleep) & 3) == static_cast<uint64_t>(Sleep::kThread);
-        if (sleeps) running->FutexWake(kRung);
-      }));
+  return Interleavings::Explore(AsProgram([&ring, &broken] {
+                                  RingConsumer<ModelAtomics> consumer(ring.words, ring.capacity);
+                                  while (running->Load(kState) == kOpen) {
+                                    if (!consumer.Announce(Sleep::kThread)) continue;
+                                    if (!broken.no_look_at_state && running->Load(kState) != kOpen)
+                                      break;
+                                    const uint32_t rung = consumer.Rung();
+                                    if (consumer.IsRungFor(rung)) continue;
+                                    if (broken.sleeps_without_limit) {
+                                      running->FutexWait(kRung, rung);
+                                    } else {
+                                      running->FutexWaitForAWhile(kRung, rung);
+                                    }
+                                  }
+                                }),
+                                AsProgram([&broken] {
+                                  running->Store(kState, kEnded, broken.state);
+                                  // (What the thread has announced, under the mutex of both.)
+                                  const bool sleeps = (running->Load(kSleep) & 3) ==
+                                                      static_cast<uint64_t>(Sleep::kThread);
+                                  if (sleeps) running->FutexWake(kRung);
+                                }));
 }
 
 TEST(EndModelTest, AThreadThatSleepsHearsOfTheEnd) {
@@ -78,17 +79,18 @@ TEST(EndModelTest, WithoutALookAThreadMoreOftenSleepsForNothing) {
 TEST(EndModelTest, TheLoopHearsOfTheEnd) {
   mutation = {};
   ModelRing ring(0);
-  const Interleavings::Outcome outcome = Interleavings::Explore(
-      AsProgram([&ring] {
-        RingConsumer<ModelAtomics> consumer(ring.words, ring.capacity);
-        while (running->Load(kState) == kOpen) {
-          if (consumer.Announce(Sleep::kLoop)) running->WaitForRing(kSocketBell);
-        }
-      }),
-      AsProgram([] {
-        running->Store(kState, kEnded, Order::kSeqCst);
-        running->Ring(kSocketBell);
-      }));
+  const Interleavings::Outcome outcome =
+      Interleavings::Explore(AsProgram([&ring] {
+                               RingConsumer<ModelAtomics> consumer(ring.words, ring.capacity);
+                               while (running->Load(kState) == kOpen) {
+                                 if (consumer.Announce(Sleep::kLoop))
+                                   running->WaitForRing(kSocketBell);
+                               }
+                             }),
+                             AsProgram([] {
+                               running->Store(kState, kEnded, Order::kSeqCst);
+                               running->Ring(kSocketBell);
+                             }));
   EXPECT_EQ("", outcome.failure);
 }
 

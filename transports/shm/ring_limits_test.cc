@@ -14,8 +14,8 @@ constexpr uint64_t kWord = kRingAlignment;
 
 TEST(RingLimitsTest, RingSize) {
   const uint64_t page = static_cast<uint64_t>(getpagesize());
-  for (const uint64_t good : {page, 2 * page, uint64_t{1} << 20, uint64_t{kLargestRing / 2},
-                              uint64_t{kLargestRing}}) {
+  for (const uint64_t good :
+       {page, 2 * page, uint64_t{1} << 20, uint64_t{kLargestRing / 2}, uint64_t{kLargestRing}}) {
     EXPECT_TRUE(CheckRingSize(good).ok()) << good;
   }
   for (const uint64_t bad :

@@ -1,17 +1,19 @@
 // The protocol of ring_indices.h over all interleavings of its two sides, with the very code that
 // runs in production; and with that code broken in one place at a time, which must be found.
+#include "transports/shm/ring_model.h"
+
 #include <cstdio>
 #include <string>
 
 #include "gtest/gtest.h"
-#include "transports/shm/ring_model.h"
 
 namespace anywire {
 namespace {
 
 using namespace test;  // NOLINT: the model
 
-// One side sends so many frames to the other through a ring for `room`; with more it waits for that.
+// One side sends so many frames to the other through a ring for `room`; with more it waits for
+// that.
 Interleavings::Outcome OneWay(uint64_t frames, uint64_t room, Sleep how, const Mutation& broken) {
   mutation = broken;
   ModelRing ring(0, room);
@@ -32,23 +34,22 @@ Interleavings::Outcome ToAndFro(uint64_t calls, uint64_t at_once, Sleep client, 
                                 const Mutation& broken) {
   mutation = broken;
   ModelRing there(0), back(1);
-  return Interleavings::Explore(
-      AsProgram([&there, &back, calls, at_once, client] {
-        ModelSender sender(there);
-        ModelReceiver receiver(back, client);
-        for (uint64_t i = 1; i <= calls; i += at_once) {
-          for (uint64_t j = i; j < i + at_once; ++j) sender.Send(j);
-          for (uint64_t j = i; j < i + at_once; ++j) receiver.Receive(j);
-        }
-      }),
-      AsProgram([&there, &back, calls, server] {
-        ModelReceiver receiver(there, server);
-        ModelSender sender(back);
-        for (uint64_t i = 1; i <= calls; ++i) {
-          receiver.Receive(i);
-          sender.Send(i);
-        }
-      }));
+  return Interleavings::Explore(AsProgram([&there, &back, calls, at_once, client] {
+                                  ModelSender sender(there);
+                                  ModelReceiver receiver(back, client);
+                                  for (uint64_t i = 1; i <= calls; i += at_once) {
+                                    for (uint64_t j = i; j < i + at_once; ++j) sender.Send(j);
+                                    for (uint64_t j = i; j < i + at_once; ++j) receiver.Receive(j);
+                                  }
+                                }),
+                                AsProgram([&there, &back, calls, server] {
+                                  ModelReceiver receiver(there, server);
+                                  ModelSender sender(back);
+                                  for (uint64_t i = 1; i <= calls; ++i) {
+                                    receiver.Receive(i);
+                                    sender.Send(i);
+                                  }
+                                }));
 }
 
 // Whether the checker finds what is broken, in a ring of one frame or of two. (In that of two, what
@@ -102,7 +103,8 @@ TEST_P(RingModelTest, WhatIsBrokenIsFound) {
   for (const auto& [how, broken] :
        {std::pair{Sleep::kThread,
                   Mutation{.name = "no look at rung", .futex_without_a_look = true}},
-        {Sleep::kThread, Mutation{.name = "rung is not ordered before the wake", .released = kRung}},
+        {Sleep::kThread,
+         Mutation{.name = "rung is not ordered before the wake", .released = kRung}},
         {Sleep::kLoop, Mutation{.name = "announces once", .announces_once = true}},
         {Sleep::kLoop, Mutation{.name = "two rings for data", .wakes_twice = true}}}) {
     if (how != GetParam()) continue;

@@ -137,9 +137,8 @@ TEST_F(InPlaceTest, OtherUsersAreCopiedUnlessAllAreTrusted) {
     const Hostile client = Handshake(std::move(socket));
     Peer& server = Next();
     ASSERT_EQ(kOther, server.connection().info().peer.credentials->uid);
-    EXPECT_EQ(
-        in_place == InPlace::kAlways,
-        SeesChanges(server.connection(), *client.region, ShmRegion::kToListener, kRing / 4));
+    EXPECT_EQ(in_place == InPlace::kAlways,
+              SeesChanges(server.connection(), *client.region, ShmRegion::kToListener, kRing / 4));
     StopListening();
   }
 }

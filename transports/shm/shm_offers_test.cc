@@ -1,5 +1,7 @@
 // What is charged to the listening side for peers that do not read their offer is limited, and who
 // waits for that gets in as soon as there is room.
+#include "transports/shm/shm_offers.h"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -11,7 +13,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "transports/shm/hostile_fixture.h"
-#include "transports/shm/shm_offers.h"
 
 namespace anywire {
 namespace {

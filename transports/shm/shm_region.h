@@ -18,9 +18,9 @@
 
 namespace anywire {
 
-// Bytes of a ring: a power of two, from a page to this. It is the connecting side's own limit, too: a
-// peer that offers more is refused before anything is mapped. What it bounds is how much a peer that
-// reads nothing has us write, and address space, four times as much.
+// Bytes of a ring: a power of two, from a page to this. It is the connecting side's own limit, too:
+// a peer that offers more is refused before anything is mapped. What it bounds is how much a peer
+// that reads nothing has us write, and address space, four times as much.
 inline constexpr size_t kLargestRing = size_t{64} << 20;
 absl::Status CheckRingSize(uint64_t ring_size);
 

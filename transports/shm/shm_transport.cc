@@ -156,8 +156,8 @@ kj::Promise<ShmTransport::Connected> ShmTransport::Connect(EventLoop& loop,
   chosen.in_place = options.in_place.value_or(chosen.in_place);
   std::string uri = Uri(address);
   return ConnectUnixSocket(loop, UnixNamespace::kPath, std::string(address), uri)
-      .then([&loop, chosen, uri = std::move(uri)](
-                absl::StatusOr<UniqueFd> fd) mutable -> kj::Promise<Connected> {
+      .then([&loop, chosen,
+             uri = std::move(uri)](absl::StatusOr<UniqueFd> fd) mutable -> kj::Promise<Connected> {
         if (!fd.ok()) return Connected(fd.status());
         return kj::newAdaptedPromise<Connected, Joining>(loop, std::move(*fd), std::move(uri),
                                                          chosen);

@@ -38,8 +38,8 @@ class StreamListener final : public Listener, private EventLoop::Watch, private 
     size_t ready_ahead = 0;
     // Sets up an accepted socket and tells its ends; an error drops the peer.
     absl::AnyInvocable<absl::StatusOr<ConnectionInfo>(int fd)> adopt;
-    // Whether another connection may be readied now. While none may, peers wait behind their preface,
-    // as long as for that, or in the kernel; asked again after a pause. None: always.
+    // Whether another connection may be readied now. While none may, peers wait behind their
+    // preface, as long as for that, or in the kernel; asked again after a pause. None: always.
     absl::AnyInvocable<bool()> room = nullptr;
     // Readies it, in blocking mode, behind its preface; an error drops the peer. None: it becomes a
     // StreamConnection.

@@ -185,7 +185,8 @@ TEST_P(TransportSuite, DroppedConnectIsHarmless) {
   const std::string address = GetParam().make_registry().Resolve((*listener)->address())->address;
   for (int i = 0; i < 10; ++i) {
     client_loop().RunAndWait([this, &address] {
-      kj::Promise<void> dropped = transport().Connect(client_loop(), address, {}).then([](Accepted) {});
+      kj::Promise<void> dropped =
+          transport().Connect(client_loop(), address, {}).then([](Accepted) {});
     });
   }
   // They may have arrived, or not; the next one does.
