@@ -147,13 +147,17 @@ void Endpoint::Transmit(const BlockingOperation* operation, Instant now) {
        again = true) {
     unsent_ = false;
     if (protocol_->wants_pump()) protocol_->Pump(std::chrono::steady_clock::now(), events_);
+    if (operation != nullptr && !events_.empty() && !dispatching_) {
+      Dispatch();  // what the pump brought must not wait for room
+      unsent_ = true;
+      continue;
+    }
     if (!connection_->Publish()) return;
     Instant wait_until = Instant::min();
     if (operation != nullptr) {
-      // Others may complete it meanwhile, and what the pump brought for others must not wait.
+      // Others may complete it meanwhile.
       if (again) now = std::chrono::steady_clock::now();
       wait_until = std::min(protocol_->NextWakeup(), now + kLookUpFromRoom);
-      if (!events_.empty() && !dispatching_) DispatchOnLoop();
     }
     const absl::Status status = TransmitPublished(wait_until);
     if (lost_) return SendLastWords();
