@@ -114,7 +114,9 @@ TEST(CallsTest, WhatFinishAndReleaseCouldNotWriteIsStillSent) {
   std::string received;
   for (const Event& event : pair.TakeClientEvents()) {
     if (event.bits & Event::kMessage) received = TextOf(event);
-    if (event.final != nullptr) EXPECT_EQ(event.final->trailing.Get("k"), "v");
+    if (event.final != nullptr) {
+      EXPECT_EQ(event.final->trailing.Get("k"), "v");
+    }
   }
   EXPECT_EQ(received, reply);
 }
