@@ -4,7 +4,6 @@
 #include <kj/io.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -24,6 +23,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "anywire/mutex.h"
+#include "anywire/signals_blocked.h"
 
 namespace anywire {
 namespace {
@@ -83,26 +83,6 @@ int EpollWait(int epoll_fd, epoll_event* events, int capacity, int64_t timeout_n
   int ready = ppoll(&readable, 1, &timeout, nullptr);
   return ready > 0 ? epoll_wait(epoll_fd, events, capacity, 0) : ready;
 }
-
-// Keeps signals from the threads that are started while it exists: they are for the program's own
-// threads. Those that a fault raises are the faulty thread's.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF}) {
-      sigdelset(&all, fault);
-    }
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 }  // namespace
 

@@ -1,10 +1,11 @@
 #include "runtime/endpoint/driver_pool.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <system_error>
 #include <utility>
+
+#include "anywire/signals_blocked.h"
 
 namespace anywire {
 
@@ -30,21 +31,12 @@ bool DriverPool::TryRun(absl::AnyInvocable<void()> drive) {
 }
 
 bool DriverPool::StartThread() {
-  // Signals are for the program's own threads; those that a fault raises are the faulty thread's.
-  sigset_t all, before;
-  sigfillset(&all);
-  for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF}) {
-    sigdelset(&all, fault);
-  }
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  bool started = true;
   try {
+    const SignalsBlocked blocked;
     threads_.emplace_back([this] { ThreadMain(); });
   } catch (const std::system_error&) {
-    started = false;  // the system has no more threads; the loop serves the connection as well
+    return false;  // the system has no more threads; the loop serves the connection as well
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (!started) return false;
   pthread_setname_np(threads_.back().native_handle(), "anywire-driver");
   ++idle_;
   return true;
