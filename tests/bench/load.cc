@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_format.h"
 #include "tests/bench/histogram.h"
+#include "tests/bench/meter.h"
 #include "tests/bench/repeated_calls.h"
 #include "tests/bench/usage.h"
 
@@ -33,65 +34,12 @@ EchoMessage MessageOf(size_t size) {
   return message;
 }
 
-// Time and processor time between two moments.
-class Meter {
- public:
-  explicit Meter(pid_t server) : server_(server) {}
-  void Start() {
-    client_cpu_ = CpuNanoseconds(getpid());
-    server_cpu_ = CpuNanoseconds(server_);
-    time_ = Nanoseconds(steady_clock::now().time_since_epoch());
-  }
-  void Stop() {
-    time_ = Nanoseconds(steady_clock::now().time_since_epoch()) - time_;
-    server_cpu_ = CpuNanoseconds(server_) - server_cpu_;
-    client_cpu_ = CpuNanoseconds(getpid()) - client_cpu_;
-  }
-  // Where there is one process, its time is the client's.
-  std::string Json() const {
-    return absl::StrFormat(R"("seconds": %.6f, "client_cpu_ns": %d, "server_cpu_ns": %d)",
-                           static_cast<double>(time_) / 1e9, client_cpu_,
-                           server_ == getpid() ? 0 : server_cpu_);
-  }
-
- private:
-  const pid_t server_;
-  uint64_t time_ = 0;
-  uint64_t client_cpu_ = 0;
-  uint64_t server_cpu_ = 0;
-};
-
-std::string LatencyJson(const Histogram& latencies) {
-  const auto microseconds = [](double ns) { return ns / 1e3; };
-  std::string json = absl::StrFormat(R"("latency_us": {"count": %d, "mean": %.3f)",
-                                     latencies.count(), microseconds(latencies.mean()));
-  for (const auto& [name, fraction] :
-       {std::pair("p50", 0.5), {"p90", 0.9}, {"p99", 0.99}, {"p999", 0.999}}) {
-    json += absl::StrFormat(R"(, "%s": %.3f)", name,
-                            microseconds(static_cast<double>(latencies.Quantile(fraction))));
-  }
-  return json +
-         absl::StrFormat(R"(, "max": %.3f})", microseconds(static_cast<double>(latencies.max())));
-}
-
 // Whoever drives this program notes what it wants to note, then says a line.
 void NoteAndWait() {
   NoteUsage();
   std::string line;
   std::getline(std::cin, line);
 }
-
-// When is measured: warm-up comes before `from`.
-struct Window {
-  explicit Window(double seconds)
-      : from(steady_clock::now() + Span(seconds / 5)), until(from + Span(seconds)) {}
-  static steady_clock::duration Span(double seconds) {
-    return std::chrono::duration_cast<steady_clock::duration>(
-        std::chrono::duration<double>(seconds));
-  }
-  const Instant from;
-  const Instant until;
-};
 
 class Load {
  public:
