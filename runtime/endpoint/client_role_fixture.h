@@ -113,6 +113,7 @@ class TestCall final : public CallSink {
 
   // The same in one, so that this thread sends the request too.
   absl::Status CallInOne(const std::string& request) {
+    const Endpoint::ScopedBorrow borrow;
     const protocol::Payload payload = PayloadOf(request);
     absl::Status opened = endpoint_->RunAndAwait(OpenCommand(&payload, Instant::max()), ended,
                                                  false, std::chrono::steady_clock::now());

@@ -109,7 +109,8 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   // does. `cancellable`: something besides the peer and the clock may complete it; the wait then
   // looks up every 100 ms. The caller has made sure that it may block: see OnRuntimeThread.
   void Await(BlockingOperation& operation, bool cancellable) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Run, and Await if the command's result, an absl::Status, is OK. `now`: about.
+  // Run, and Await if the command's result, an absl::Status, is OK. `now`: about. The caller has a
+  // ScopedBorrow.
   template <typename Command>
   absl::Status RunAndAwait(Command&& command, BlockingOperation& operation, bool cancellable,
                            Instant now) ABSL_LOCKS_EXCLUDED(mutex_);

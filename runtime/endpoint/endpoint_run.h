@@ -27,7 +27,6 @@ auto Endpoint::Run(Command&& command) ABSL_NO_THREAD_SAFETY_ANALYSIS {
 template <typename Command>
 absl::Status Endpoint::RunAndAwait(Command&& command, BlockingOperation& operation,
                                    bool cancellable, Instant now) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  const ScopedBorrow borrow;
   mutex_.Lock();
   unsent_ = true;
   absl::Status status = command(*protocol_, events_);

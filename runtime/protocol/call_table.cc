@@ -3,12 +3,6 @@
 #include <cassert>
 
 namespace anywire::protocol {
-namespace {
-
-// A recycled call keeps no more memory than this for its next use.
-constexpr size_t kKeptBytes = 256;
-
-}  // namespace
 
 Call& CallTable::Add() {
   calls_.push_back(std::make_unique<Call>());
@@ -27,8 +21,8 @@ void CallTable::Recycle(Call& call) {
   ++call.id.generation;
   if (call.out.bytes != nullptr) call.out.bytes = nullptr;
   if (call.unwritten != nullptr) call.unwritten = nullptr;
-  if (call.fragments.capacity() > kKeptBytes) std::string().swap(call.fragments);
-  call.fragments.clear();
+  // Its next use need not keep their memory.
+  if (!call.fragments.empty()) std::string().swap(call.fragments);
   free_.push_back(call.id.slot);
 }
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "runtime/protocol/call.h"
 
 namespace anywire::protocol {
@@ -46,7 +47,7 @@ class CallTable {
     return stream < by_stream_.size() ? by_stream_[stream] : nullptr;
   }
   void Bind(Call& call, uint32_t stream) {
-    if (stream >= by_stream_.size()) by_stream_.resize(stream + 1);
+    if (stream >= by_stream_.size()) AddStream(stream);
     assert(by_stream_[stream] == nullptr && call.stream == 0);
     by_stream_[stream] = &call;
     call.stream = stream;
@@ -66,7 +67,8 @@ class CallTable {
   const std::vector<std::unique_ptr<Call>>& all() const { return calls_; }
 
  private:
-  Call& Add();
+  ABSL_ATTRIBUTE_NOINLINE Call& Add();
+  ABSL_ATTRIBUTE_NOINLINE void AddStream(uint32_t stream) { by_stream_.resize(stream + 1); }
 
   std::vector<std::unique_ptr<Call>> calls_;
   std::vector<uint32_t> free_;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/attributes.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -68,7 +69,7 @@ class ConnectionControl {
  private:
   enum Pending : uint8_t { kHello = 1, kPong = 2, kPing = 4, kDraining = 8, kGoodbye = 16 };
 
-  void StartKeepalive(Instant now);
+  ABSL_ATTRIBUTE_NOINLINE void StartKeepalive(Instant now);
   bool WriteFrame(absl::string_view frame);
   bool WritePingFrame(uint8_t kind, uint64_t value);
   absl::Status OnHello(absl::Span<const uint8_t> bytes, News* news);

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/base/attributes.h"
+
 namespace anywire::protocol {
 
 // The client's. Since streams may overtake each other, the server knows an id for certain only when
@@ -23,15 +25,19 @@ class ClientMethods {
   // How to name the method with this MethodName::index. Gives it an id if there is one to give.
   Use Find(uint32_t index) {
     if (index < uses_.size() && uses_[index].known) return uses_[index];
+    return Introduce(index);
+  }
+
+  void Learned(uint32_t index) { uses_[index].known = true; }
+
+ private:
+  ABSL_ATTRIBUTE_NOINLINE Use Introduce(uint32_t index) {
     if (index >= uses_.size()) uses_.resize(index + size_t{1});
     Use& use = uses_[index];
     if (use.id == 0 && given_ < limit_) use.id = ++given_;
     return use;
   }
 
-  void Learned(uint32_t index) { uses_[index].known = true; }
-
- private:
   uint64_t limit_ = 0;
   uint32_t given_ = 0;
   std::vector<Use> uses_;

@@ -14,6 +14,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/base/attributes.h"
+
 namespace anywire::protocol {
 
 class TimingWheel {
@@ -42,12 +44,12 @@ class TimingWheel {
   TimingWheel& operator=(const TimingWheel&) = delete;
 
   // Sets a timer that is not set. Instant::max(): does nothing. A time past is due at once.
-  void Set(Timer& timer, Instant due);
-  void Clear(Timer& timer);  // also one that is not set
+  ABSL_ATTRIBUTE_NOINLINE void Set(Timer& timer, Instant due);
+  ABSL_ATTRIBUTE_NOINLINE void Clear(Timer& timer);  // also one that is not set
   // Sets it, unless it is set and due no later.
   void SetNoLaterThan(Timer& timer, Instant due) {
     if (timer.is_set() && timer.tick <= TickAfter(due)) return;
-    Clear(timer);
+    if (timer.is_set()) Clear(timer);
     Set(timer, due);
   }
 

@@ -116,8 +116,7 @@ FrameOutput::Chunk& FrameOutput::ChunkFor(size_t size) {
     return filling_.back();
   }
   // Small frames in a row, or the first of many.
-  filling_.push_back({BorrowedBytes(filling_.empty() ? size : IoBlock::kSize)});
-  return filling_.back();
+  return filling_.emplace_back(filling_.empty() ? size : IoBlock::kSize);
 }
 
 }  // namespace anywire

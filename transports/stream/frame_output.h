@@ -54,6 +54,8 @@ class FrameOutput {
 
  private:
   struct Chunk {
+    explicit Chunk(size_t size) : memory(size) {}
+
     BorrowedBytes memory;
     size_t sent = 0;
     size_t filled = 0;

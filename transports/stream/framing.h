@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/base/attributes.h"
 #include "absl/types/span.h"
 
 namespace anywire {
@@ -30,8 +31,9 @@ enum class HeaderState {
   kIncomplete,  // all is well so far
   kBad,         // no frame begins like this
 };
-HeaderState ParseLongFrameHeader(absl::Span<const uint8_t> bytes, size_t max_frame_size,
-                                 FrameHeader* header, const char** why);
+ABSL_ATTRIBUTE_NOINLINE HeaderState ParseLongFrameHeader(absl::Span<const uint8_t> bytes,
+                                                         size_t max_frame_size, FrameHeader* header,
+                                                         const char** why);
 
 // Reads the header at the beginning of `bytes`. For kBad, `*why` says what is wrong.
 inline HeaderState ParseFrameHeader(absl::Span<const uint8_t> bytes, size_t max_frame_size,

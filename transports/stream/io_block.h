@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/base/attributes.h"
 #include "anywire/frame.h"
 
 namespace anywire {
@@ -53,10 +54,18 @@ class BorrowedBytes {
       large_ = BorrowIoBlock();
     }
   }
+  ~BorrowedBytes() {
+    if (large_ != nullptr) GiveLargeBack();
+  }
+  BorrowedBytes(BorrowedBytes&&) = default;
+  BorrowedBytes& operator=(BorrowedBytes&&) = default;
   uint8_t* data() const { return small_ != nullptr ? small_->bytes : large_->bytes; }
   size_t capacity() const { return small_ != nullptr ? SmallBlock::kSize : IoBlock::kSize; }
 
  private:
+  // Out of line: frames of small calls are sent by the thousand.
+  ABSL_ATTRIBUTE_NOINLINE void GiveLargeBack() { large_.reset(); }
+
   SmallBlockPtr small_;
   IoBlockPtr large_;
 };

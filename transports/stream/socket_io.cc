@@ -90,12 +90,15 @@ void SocketIo::LimitBlocking(int64_t remaining_ns, bool again) {
     remaining_ns -= remaining_ns / 8 + kTick;
     remaining_ns = std::max(kTick, remaining_ns - remaining_ns % kTick);
   }
-  if (remaining_ns == present) return;
+  if (remaining_ns != present) SetReceiveTimeout(remaining_ns);
+}
+
+void SocketIo::SetReceiveTimeout(int64_t timeout_ns) {
   timeval timeout;
-  timeout.tv_sec = remaining_ns / kSecond;
-  timeout.tv_usec = remaining_ns % kSecond / 1000;
+  timeout.tv_sec = timeout_ns / kSecond;
+  timeout.tv_usec = timeout_ns % kSecond / 1000;
   if (setsockopt(fd(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == 0) {
-    receive_timeout_ns_ = remaining_ns;
+    receive_timeout_ns_ = timeout_ns;
   }
 }
 

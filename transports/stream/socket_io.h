@@ -44,6 +44,7 @@ class SocketIo {
  private:
   ssize_t Receive(absl::Span<const iovec> to, int flags);
   void LimitBlocking(int64_t remaining_ns, bool again);
+  ABSL_ATTRIBUTE_NOINLINE void SetReceiveTimeout(int64_t timeout_ns);
   // Less than a second. False: there is nothing to read by then.
   ABSL_ATTRIBUTE_NOINLINE bool AwaitReadable(int64_t remaining_ns) const;
 
