@@ -15,7 +15,8 @@ constexpr size_t kFramesToKeep = 64;
 absl::Span<uint8_t> FrameBatch::Append(uint64_t stream, size_t size) {
   uint8_t* bytes;
   if (size > IoBlock::kSize) {
-    bytes = large_.emplace_back(NewMessageMemory(size)).get();
+    if (large_ == nullptr) large_ = std::make_unique<std::vector<MessageMemory>>();
+    bytes = large_->emplace_back(NewMessageMemory(size)).get();
   } else {
     if (Room() < size) {
       // A few small frames, or the first of many.
@@ -48,7 +49,11 @@ void FrameBatch::Take(FrameBatch& from) {
         std::move(from.chunks_.begin(), from.chunks_.end(), std::back_inserter(chunks_));
         used_ = from.used_;
       }
-      std::move(from.large_.begin(), from.large_.end(), std::back_inserter(large_));
+      if (large_ == nullptr) {
+        large_ = std::move(from.large_);
+      } else if (from.large_ != nullptr) {
+        std::move(from.large_->begin(), from.large_->end(), std::back_inserter(*large_));
+      }
       bytes_ += from.bytes_;
       frames_.insert(frames_.end(), from.frames_.begin(), from.frames_.end());
     }
@@ -59,7 +64,9 @@ void FrameBatch::Take(FrameBatch& from) {
 size_t FrameBatch::held() const {
   size_t result = 0;
   for (const BorrowedBytes& chunk : chunks_) result += chunk.capacity();
-  for (const MessageMemory& memory : large_) result += memory.get_deleter().capacity;
+  if (large_ != nullptr) {
+    for (const MessageMemory& memory : *large_) result += memory.get_deleter().capacity;
+  }
   return result;
 }
 
@@ -67,7 +74,7 @@ void FrameBatch::Clear() {
   frames_.clear();
   if (frames_.capacity() > kFramesToKeep) std::vector<ReceivedFrame>().swap(frames_);
   chunks_.clear();
-  large_.clear();
+  large_ = nullptr;
   used_ = bytes_ = 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -38,9 +39,9 @@ class FrameBatch {
   size_t Room() const { return chunks_.empty() ? 0 : chunks_.back().capacity() - used_; }
 
   std::vector<BorrowedBytes> chunks_;
-  size_t used_ = 0;  // of the last chunk
-  std::vector<MessageMemory> large_;
-  size_t bytes_ = 0;  // of all frames
+  size_t used_ = 0;                                    // of the last chunk
+  std::unique_ptr<std::vector<MessageMemory>> large_;  // null: none, as usual
+  size_t bytes_ = 0;                                   // of all frames
   std::vector<ReceivedFrame> frames_;
 };
 
