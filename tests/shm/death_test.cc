@@ -52,7 +52,7 @@ config::Config NoSpinning() {
 absl::Status Live(Runtime& runtime, const std::string& path) {
   const Channel channel(runtime, "shm://" + path);
   const shm::Echo::Stub stub(channel);
-  for (const size_t size : {0, 8, 600, 20'000, 8}) {
+  for (const size_t size : {0, 8, 600, 60'000, 8}) {
     shm::Message request;
     request.set_payload(std::string(size, static_cast<char>('a' + size % 26)));
     const absl::StatusOr<shm::Message> reply = stub.Echo(request, {.timeout = absl::Seconds(60)});
