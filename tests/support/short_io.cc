@@ -1,5 +1,6 @@
 #include "tests/support/short_io.h"
 
+#include <dlfcn.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdarg>
 
 namespace {
 
@@ -66,38 +68,53 @@ ShortMessage ShortVector(int fd, const iovec* buffers, int count) {
   return ShortMessage(fd, message);
 }
 
+// The system's `syscall`. A static that is initialised on first use would be guarded by a wait that
+// is a system call itself.
+using Syscall = long (*)(long number, ...);
+std::atomic<Syscall> real_syscall{nullptr};
+
+template <typename... Arguments>
+long System(long number, Arguments... arguments) {
+  Syscall real = real_syscall.load(std::memory_order_relaxed);
+  if (real == nullptr) {
+    real = reinterpret_cast<Syscall>(dlsym(RTLD_NEXT, "syscall"));
+    real_syscall.store(real, std::memory_order_relaxed);
+  }
+  return real(number, arguments...);
+}
+
 }  // namespace
 
 // The system's functions, by their own names.
 extern "C" {
 
-ssize_t read(int fd, void* to, size_t size) { return syscall(SYS_read, fd, to, Allowed(fd, size)); }
+ssize_t read(int fd, void* to, size_t size) { return System(SYS_read, fd, to, Allowed(fd, size)); }
 
 ssize_t write(int fd, const void* from, size_t size) {
-  return syscall(SYS_write, fd, from, Allowed(fd, size));
+  return System(SYS_write, fd, from, Allowed(fd, size));
 }
 
 ssize_t recv(int fd, void* to, size_t size, int flags) {
-  return syscall(SYS_recvfrom, fd, to, Allowed(fd, size), flags, nullptr, nullptr);
+  return System(SYS_recvfrom, fd, to, Allowed(fd, size), flags, nullptr, nullptr);
 }
 
 ssize_t send(int fd, const void* from, size_t size, int flags) {
-  return syscall(SYS_sendto, fd, from, Allowed(fd, size), flags, nullptr, 0);
+  return System(SYS_sendto, fd, from, Allowed(fd, size), flags, nullptr, 0);
 }
 
 ssize_t readv(int fd, const iovec* to, int count) {
   const ShortMessage message = ShortVector(fd, to, count);
-  return syscall(SYS_readv, fd, message.header.msg_iov, message.header.msg_iovlen);
+  return System(SYS_readv, fd, message.header.msg_iov, message.header.msg_iovlen);
 }
 
 ssize_t writev(int fd, const iovec* from, int count) {
   const ShortMessage message = ShortVector(fd, from, count);
-  return syscall(SYS_writev, fd, message.header.msg_iov, message.header.msg_iovlen);
+  return System(SYS_writev, fd, message.header.msg_iov, message.header.msg_iovlen);
 }
 
 ssize_t recvmsg(int fd, msghdr* message, int flags) {
   ShortMessage cut(fd, *message);
-  const ssize_t received = syscall(SYS_recvmsg, fd, &cut.header, flags);
+  const ssize_t received = System(SYS_recvmsg, fd, &cut.header, flags);
   message->msg_namelen = cut.header.msg_namelen;
   message->msg_controllen = cut.header.msg_controllen;
   message->msg_flags = cut.header.msg_flags;
@@ -106,7 +123,22 @@ ssize_t recvmsg(int fd, msghdr* message, int flags) {
 
 ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   const ShortMessage cut(fd, *message);
-  return syscall(SYS_sendmsg, fd, &cut.header, flags);
+  return System(SYS_sendmsg, fd, &cut.header, flags);
+}
+
+// For who does without the functions above.
+long syscall(long number, ...) {
+  long arguments[6];
+  va_list list;
+  va_start(list, number);
+  for (long& argument : arguments) argument = va_arg(list, long);
+  va_end(list);
+  if (number == SYS_recvfrom || number == SYS_sendto) {
+    const int fd = static_cast<int>(arguments[0]);
+    arguments[2] = static_cast<long>(Allowed(fd, static_cast<size_t>(arguments[2])));
+  }
+  return System(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+                arguments[5]);
 }
 
 }  // extern "C"

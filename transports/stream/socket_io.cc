@@ -34,9 +34,9 @@ int64_t Remaining(Instant wait_until) {
 
 // recv and send without the preparations for pthread_cancel that glibc makes around them, which
 // cost two atomic operations each and more instructions than all else in here. (A thread that is
-// cancelled in the middle of a call is beyond help anyway.) The thread sanitizer learns from
-// glibc's who has heard of what.
-#ifdef ABSL_HAVE_THREAD_SANITIZER
+// cancelled in the middle of a call is beyond help anyway.) The sanitizers learn from glibc's who
+// has heard of what, and which bytes are touched.
+#if defined(ABSL_HAVE_THREAD_SANITIZER) || defined(ABSL_HAVE_ADDRESS_SANITIZER)
 ssize_t RecvBytes(int fd, void* to, size_t size, int flags) { return recv(fd, to, size, flags); }
 ssize_t SendBytes(int fd, const void* from, size_t size, int flags) {
   return send(fd, from, size, flags);
