@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <cstdarg>
 
+#include "absl/base/attributes.h"
+
 namespace {
 
 // 0: no limit.
@@ -68,19 +70,17 @@ ShortMessage ShortVector(int fd, const iovec* buffers, int count) {
   return ShortMessage(fd, message);
 }
 
-// The system's `syscall`. A static that is initialised on first use would be guarded by a wait that
-// is a system call itself.
-using Syscall = long (*)(long number, ...);
-std::atomic<Syscall> real_syscall{nullptr};
-
+// The system's, which stands behind ours of that name.
 template <typename... Arguments>
-long System(long number, Arguments... arguments) {
-  Syscall real = real_syscall.load(std::memory_order_relaxed);
-  if (real == nullptr) {
-    real = reinterpret_cast<Syscall>(dlsym(RTLD_NEXT, "syscall"));
-    real_syscall.store(real, std::memory_order_relaxed);
+long Syscall(long number, Arguments... arguments) {
+  using Function = long(long, ...);
+  static std::atomic<Function*> found{nullptr};
+  Function* system = found.load(std::memory_order_relaxed);
+  if (system == nullptr) {
+    system = reinterpret_cast<Function*>(dlsym(RTLD_NEXT, "syscall"));
+    found.store(system, std::memory_order_relaxed);
   }
-  return real(number, arguments...);
+  return system(number, arguments...);
 }
 
 }  // namespace
@@ -88,33 +88,48 @@ long System(long number, Arguments... arguments) {
 // The system's functions, by their own names.
 extern "C" {
 
-ssize_t read(int fd, void* to, size_t size) { return System(SYS_read, fd, to, Allowed(fd, size)); }
+// (As the system's, it takes six arguments whether they were given or not.)
+ABSL_ATTRIBUTE_NO_SANITIZE_ADDRESS long syscall(long number, ...) noexcept {
+  long arguments[6];
+  va_list list;
+  va_start(list, number);
+  for (long& argument : arguments) argument = va_arg(list, long);
+  va_end(list);
+  if (number == SYS_recvfrom || number == SYS_sendto) {
+    arguments[2] = static_cast<long>(
+        Allowed(static_cast<int>(arguments[0]), static_cast<size_t>(arguments[2])));
+  }
+  return Syscall(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+                 arguments[5]);
+}
+
+ssize_t read(int fd, void* to, size_t size) { return Syscall(SYS_read, fd, to, Allowed(fd, size)); }
 
 ssize_t write(int fd, const void* from, size_t size) {
-  return System(SYS_write, fd, from, Allowed(fd, size));
+  return Syscall(SYS_write, fd, from, Allowed(fd, size));
 }
 
 ssize_t recv(int fd, void* to, size_t size, int flags) {
-  return System(SYS_recvfrom, fd, to, Allowed(fd, size), flags, nullptr, nullptr);
+  return Syscall(SYS_recvfrom, fd, to, Allowed(fd, size), flags, nullptr, nullptr);
 }
 
 ssize_t send(int fd, const void* from, size_t size, int flags) {
-  return System(SYS_sendto, fd, from, Allowed(fd, size), flags, nullptr, 0);
+  return Syscall(SYS_sendto, fd, from, Allowed(fd, size), flags, nullptr, 0);
 }
 
 ssize_t readv(int fd, const iovec* to, int count) {
   const ShortMessage message = ShortVector(fd, to, count);
-  return System(SYS_readv, fd, message.header.msg_iov, message.header.msg_iovlen);
+  return Syscall(SYS_readv, fd, message.header.msg_iov, message.header.msg_iovlen);
 }
 
 ssize_t writev(int fd, const iovec* from, int count) {
   const ShortMessage message = ShortVector(fd, from, count);
-  return System(SYS_writev, fd, message.header.msg_iov, message.header.msg_iovlen);
+  return Syscall(SYS_writev, fd, message.header.msg_iov, message.header.msg_iovlen);
 }
 
 ssize_t recvmsg(int fd, msghdr* message, int flags) {
   ShortMessage cut(fd, *message);
-  const ssize_t received = System(SYS_recvmsg, fd, &cut.header, flags);
+  const ssize_t received = Syscall(SYS_recvmsg, fd, &cut.header, flags);
   message->msg_namelen = cut.header.msg_namelen;
   message->msg_controllen = cut.header.msg_controllen;
   message->msg_flags = cut.header.msg_flags;
@@ -123,22 +138,7 @@ ssize_t recvmsg(int fd, msghdr* message, int flags) {
 
 ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   const ShortMessage cut(fd, *message);
-  return System(SYS_sendmsg, fd, &cut.header, flags);
-}
-
-// For who does without the functions above.
-long syscall(long number, ...) {
-  long arguments[6];
-  va_list list;
-  va_start(list, number);
-  for (long& argument : arguments) argument = va_arg(list, long);
-  va_end(list);
-  if (number == SYS_recvfrom || number == SYS_sendto) {
-    const int fd = static_cast<int>(arguments[0]);
-    arguments[2] = static_cast<long>(Allowed(fd, static_cast<size_t>(arguments[2])));
-  }
-  return System(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
-                arguments[5]);
+  return Syscall(SYS_sendmsg, fd, &cut.header, flags);
 }
 
 }  // extern "C"

@@ -1,9 +1,10 @@
 // Byte streams in pieces: while a ShortIo lives, every read and write of this process on a stream
 // socket or a pipe moves only a few bytes, as any of them may at any time.
 //
-// A program that links this library has its own read, write, send, recv, sendmsg, recvmsg, readv,
-// writev and syscall, which otherwise do what the system's do. No transport knows of it, and
-// whatever uses sockets by those calls is covered, in both directions.
+// A program that links this library has its own read, write, send, recv, sendmsg, recvmsg, readv
+// and writev, and its own syscall for who makes recvfrom and sendto by their numbers, which
+// otherwise do what the system's do. No transport knows of it, and whatever uses sockets by those
+// calls is covered, in both directions.
 #ifndef ANYWIRE_TESTS_SUPPORT_SHORT_IO_H_
 #define ANYWIRE_TESTS_SUPPORT_SHORT_IO_H_
 

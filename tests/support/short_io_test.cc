@@ -51,6 +51,7 @@ TEST_F(ShortIoTest, CutsEveryWayToReceive) {
   EXPECT_EQ(recv(ends_[1], bytes, sizeof(bytes), 0), 2);
   EXPECT_EQ(readv(ends_[1], &buffer, 1), 2);
   EXPECT_EQ(recvmsg(ends_[1], &message, 0), 2);
+  EXPECT_EQ(std::string(bytes, 2), "67");
   EXPECT_EQ(syscall(SYS_recvfrom, ends_[1], bytes, sizeof(bytes), 0, nullptr, nullptr), 2);
   EXPECT_EQ(std::string(bytes, 2), "89");
 }
