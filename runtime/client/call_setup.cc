@@ -23,7 +23,7 @@ constexpr absl::Duration kForever = absl::Hours(100 * 365 * 24);
 Instant After(Instant now, absl::Duration timeout) {
   if (timeout <= absl::ZeroDuration()) return now;
   if (timeout >= kForever) return Instant::max();
-  return now + absl::ToChronoNanoseconds(timeout);
+  return now + std::chrono::nanoseconds(absl::ToInt64Nanoseconds(timeout));
 }
 
 }  // namespace

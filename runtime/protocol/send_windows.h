@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/base/optimization.h"
 #include "runtime/protocol/call.h"
 #include "runtime/wire/frame_kinds.h"
 
@@ -35,10 +36,12 @@ class SendWindows {
     const int64_t excess = Excess(size);
     return excess == 0 || (peer_known_ && (excess <= excess_ || excess > excess_window_));
   }
-  bool HasExcess(size_t size) const { return Excess(size) > 0; }
+  bool HasExcess(size_t size) const { return Cost(size) > share_; }
   // All of them, and no part of it is held back.
   bool CoversWhole(const Call& call, size_t size) const {
-    return CallCovers(call, size) && ConnectionCovers(size) && Excess(size) <= excess_;
+    const int64_t cost = Cost(size);
+    if (ABSL_PREDICT_TRUE(cost <= share_)) return call.send_credit >= cost && connection_ >= cost;
+    return call.send_credit >= share_ && connection_ >= share_ && cost - share_ <= excess_;
   }
 
   void TakeShare(Call& call, size_t size) {
@@ -56,7 +59,7 @@ class SendWindows {
   // Both, for a message that CoversWhole.
   void TakeWhole(Call& call, size_t size) {
     TakeShare(call, size);
-    TakeExcess(size);
+    if (ABSL_PREDICT_FALSE(HasExcess(size))) TakeExcess(size);
   }
 
   // How many bytes of a message that has begun may be sent.
