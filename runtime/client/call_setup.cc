@@ -88,10 +88,13 @@ void ClientWatchers::TellFinish(absl::Status& status, const Metadata& trailing) 
 
 Instant CallDeadline(const CallOptions& options, const Method& method, absl::Duration call_timeout,
                      Instant now) {
-  Instant deadline = Instant::max();
-  if (method.default_timeout() != absl::InfiniteDuration()) call_timeout = method.default_timeout();
-  const absl::Duration timeout = options.timeout.value_or(call_timeout);
-  if (timeout != absl::InfiniteDuration()) deadline = After(now, timeout);
+  absl::Duration timeout = call_timeout;
+  if (options.timeout.has_value()) {
+    timeout = *options.timeout;
+  } else if (method.default_timeout() != absl::InfiniteDuration()) {
+    timeout = method.default_timeout();
+  }
+  Instant deadline = After(now, timeout);
   const CallScope* const scope = CurrentCallScope();
   if (options.inherit && scope != nullptr) deadline = std::min(deadline, scope->deadline);
   return deadline;

@@ -105,17 +105,14 @@ void UnaryCallBase::OnEvent(protocol::Event& event) {
     if ((event.bits & protocol::Event::kFinished) == 0) GoOnAfterReply(event.message.bytes.size());
   }
   if (event.bits & protocol::Event::kFinished) {
-    static const Metadata* const none = new Metadata;
-    const Metadata* trailing = none;
-    if (event.final != nullptr) {
-      // What went wrong first is what the caller should hear.
-      if (status_.ok()) status_ = std::move(event.final->status);
-      trailing = &event.final->trailing;
-    }
+    // What went wrong first is what the caller should hear.
+    if (event.final != nullptr && status_.ok()) status_ = std::move(event.final->status);
     if (status_.ok() && !replied_) {
       status_ = absl::InternalError("the server ended the call as OK without a reply");
     }
-    watchers_.OnFinish(status_, *trailing);
+    if (!watchers_.empty()) {
+      watchers_.OnFinish(status_, event.final != nullptr ? event.final->trailing : Metadata());
+    }
     if (received_ != nullptr && event.final != nullptr) {
       received_->trailing = std::move(event.final->trailing);
     }

@@ -201,7 +201,7 @@ void Endpoint::TransmitAndDispatch() {
 }
 
 void Endpoint::SettleNow() {
-  Transmit();
+  if (MayTransmit()) Transmit();
   if (retired() && protocol_->peer_is_draining()) {
     // A server that drains waits for its clients to go, so that it need not cut off what is on its
     // way to them.

@@ -91,17 +91,21 @@ absl::StatusOr<CallId> WireClient::Open(const OpenRequest& request, Instant now,
   control_.OnCallOpened(now);
   call.deadline = request.deadline;
   timers_.SetNoLaterThan(call.timer, request.deadline);
-  std::string metadata;
+  if (stream != 0) calls_.Bind(call, stream);
   if (request.metadata != nullptr && !request.metadata->empty()) {
-    metadata = wire::EncodeMetadata(*request.metadata);
+    OpenWithMetadata(call, request, now, queued);
+  } else if (stream == 0 || !WriteOpenNow(call, request, "", now)) {
+    OpenLater(call, request, "", queued);
   }
-
-  if (stream != 0) {
-    calls_.Bind(call, stream);
-    if (WriteOpenNow(call, request, metadata, now)) return call.id;
-  }
-  OpenLater(call, request, std::move(metadata), queued);
   return call.id;
+}
+
+void WireClient::OpenWithMetadata(Call& call, const OpenRequest& request, Instant now,
+                                  bool* queued) {
+  std::string metadata = wire::EncodeMetadata(*request.metadata);
+  if (call.stream == 0 || !WriteOpenNow(call, request, metadata, now)) {
+    OpenLater(call, request, std::move(metadata), queued);
+  }
 }
 
 void WireClient::OpenLater(Call& call, const OpenRequest& request, std::string metadata,

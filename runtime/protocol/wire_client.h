@@ -31,6 +31,8 @@ class WireClient final : public WireMachine {
   absl::Status CheckOpen(const OpenRequest& request, Instant now) const;
   ABSL_ATTRIBUTE_COLD absl::Status MessageTooLarge(size_t size) const;
   ABSL_ATTRIBUTE_COLD absl::Status TooManyWaiting() const;
+  ABSL_ATTRIBUTE_NOINLINE void OpenWithMetadata(Call& call, const OpenRequest& request, Instant now,
+                                                bool* queued);
   // Keeps what the call has to say until it can be written.
   ABSL_ATTRIBUTE_NOINLINE void OpenLater(Call& call, const OpenRequest& request,
                                          std::string metadata, bool* queued);
