@@ -178,15 +178,41 @@ TEST_F(ExcessTest, WhoIsCancelledBeforeItsFirstPieceGivesItBack) {
   EXPECT_EQ(MayExceed(), kWindow);
 }
 
-// Larger than the window: the peer hears of it, says that it is too large, and the call ends.
-TEST_F(ExcessTest, AMessageAboveTheWholeWindowIsRefused) {
-  const OpenCall call(pair_);
-  const std::string message(kWindow + kShare, 'x');
-  ASSERT_EQ(Send(call, message), SendResult::kQueued);
-  EXPECT_LT(SentAtOnce(), 2 * kShare);
-  ASSERT_TRUE(pair_.Settle().ok());
-  EXPECT_EQ(FinalOf(pair_.TakeClientEvents()).code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(MayExceed(), kWindow);
+// More than half the window: the peer hears of it, says that it is too large, and the call ends.
+// That holds when not all of the window is there, too; and what is not too large goes.
+TEST_F(ExcessTest, AMessageAboveHalfTheWindowIsRefusedAtOnce) {
+  // So much of a message goes beside its share.
+  constexpr size_t kHalf = kWindow / 2 + kShare - wire::kMessageOverhead;
+  for (const size_t before : {size_t{0}, kLargest * 3 / 4}) {
+    for (const size_t size : {kHalf, kHalf + 1, kWindow, kWindow + kShare}) {
+      SCOPED_TRACE(size);
+      MachinePair pair(Limits(), Receiver());
+      ASSERT_TRUE(pair.Settle().ok());
+      const OpenCall reading(pair), call(pair), other(pair);
+      if (before > 0) {
+        const std::string message(before, 'x');
+        ASSERT_EQ(pair.client.Send(reading.client, PayloadOf(message)), SendResult::kQueued);
+        ASSERT_TRUE(pair.Settle().ok());
+        pair.server.Consumed(reading.server, before);  // not worth a frame yet
+        ASSERT_TRUE(pair.Settle().ok());
+        ASSERT_LT(pair.client.account().may_exceed, static_cast<int64_t>(kWindow));
+      }
+      pair.TakeServerEvents();
+      const std::string message(size, 'x');
+      ASSERT_EQ(pair.client.Send(call.client, PayloadOf(message)), SendResult::kQueued);
+      ASSERT_TRUE(pair.Settle().ok());
+      EXPECT_EQ(FinalOf(pair.TakeClientEvents()).code(), absl::StatusCode::kResourceExhausted);
+      // Nobody waits behind it.
+      ASSERT_EQ(pair.client.Send(other.client, PayloadOf(largest_)), SendResult::kQueued);
+      ASSERT_TRUE(pair.Settle().ok());
+      const Protocol::Events events = pair.TakeServerEvents();
+      const Event* const event = Find(events, Event::kMessage);
+      ASSERT_NE(event, nullptr);
+      EXPECT_EQ(TextOf(*event), largest_);
+      EXPECT_EQ(pair.client.account().may_exceed,
+                static_cast<int64_t>(pair.server.account().peer_may_exceed));
+    }
+  }
 }
 
 }  // namespace

@@ -174,7 +174,6 @@ WireMachine::Wrote WireMachine::WriteEnd(Call& call) {
 }
 
 bool WireMachine::WriteDataNow(Call& call, const Payload* message, bool end) {
-  if (call.queue == SendQueue::kConnectionCredit) return false;
   wire::DataFrame data;
   if (call.metadata_wanted) {
     data.flags |= wire::kMetadata;

@@ -77,7 +77,8 @@ struct Limits {
   // Message bytes of all calls in memory and in flight towards us. Raised to 256 KiB, to four times
   // max_receive_message_size and to four times call_window where those are more. Half of it is for
   // messages of up to half a call window: so many calls may have readers that never read before
-  // others are held up, by default 30.
+  // others are held up, by default 30; two large messages that are not read may hold up other large
+  // ones.
   size_t connection_buffer = 16 << 20;
   // Message bytes of all calls that wait, in memory of the connection, for room or credit to be
   // sent. Raised to twice max_send_message_size, so that one message leaves room for others. Above

@@ -61,8 +61,8 @@ const char* ReceiveWindows::OnOtherPiece(Call& call, const Piece& piece, Receive
   if (!first && piece.bytes.empty()) return "an empty piece of a message";
 
   const size_t more = ShareOf(after) - (first ? 0 : ShareOf(before));
-  // Of a message that is larger than all of it the peer may send the share, to tell us so.
-  const size_t excess = ExcessOf(size) <= excess_window_ ? ExcessOf(size) : 0;
+  // Of a message with more than that the peer may send the share, to tell us so.
+  const size_t excess = ExcessOf(size) <= excess_window_ / 2 ? ExcessOf(size) : 0;
   if (ExcessOf(after) > excess) return kAboveExcessWindow;
   if (first && excess > peer_may_exceed()) return kAboveExcessWindow;
   if (call.held + Arriving(call) + call.owed + more > call_window_) {

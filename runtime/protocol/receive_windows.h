@@ -10,7 +10,7 @@
 // Consumed bytes are given back in batches: when they are as many as the peer still has. So small
 // calls cost no frames, and once all is consumed the peer has at least half a window, which covers
 // any message's share, and any excess. Excess is also given back as soon as the peer has less than
-// the largest message needs: others may be held for long.
+// half the window: others may be held for long.
 //
 // New memory for a message grows with what has been received, to at most twice that, whatever size
 // was announced. Only memory that the process keeps anyway is lent for all of it at once: at most
@@ -80,7 +80,7 @@ class ReceiveWindows {
   // The same of the excess window's.
   bool excess_credit_wanted() const {
     return excess_owed_ > 0 && (excess_owed_ * 2 >= excess_window_ - excess_held_ ||
-                                peer_may_exceed() < ExcessOf(max_message_));
+                                peer_may_exceed() < excess_window_ / 2);
   }
   size_t excess_owed() const { return excess_owed_; }
   void OnExcessCreditWritten() { excess_owed_ = 0; }

@@ -7,8 +7,9 @@
 // messages cannot block each other half way. Small messages have no excess: they do not wait for
 // those that do.
 //
-// A message whose excess is above the whole excess window is one that the peer does not accept. It
-// begins without, and goes no further than its share: the peer learns its size and refuses it.
+// A message whose excess is above half the excess window is one that the peer does not accept. It
+// begins without, and goes no further than its share: the peer learns its size and refuses it. (Of
+// one that needs more than half nobody could promise that it ever finds it.)
 //
 // Until the peer's HELLO the windows are the assumed ones, and only messages within them begin.
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_SEND_WINDOWS_H_
@@ -34,14 +35,15 @@ class SendWindows {
   bool ConnectionCovers(size_t size) const { return connection_ >= Share(size); }
   bool ExcessCovers(size_t size) const {
     const int64_t excess = Excess(size);
-    return excess == 0 || (peer_known_ && (excess <= excess_ || excess > excess_window_));
+    return excess == 0 || (peer_known_ && (excess <= excess_ || excess > largest_excess_));
   }
   bool HasExcess(size_t size) const { return Cost(size) > share_; }
   // All of them, and no part of it is held back.
   bool CoversWhole(const Call& call, size_t size) const {
     const int64_t cost = Cost(size);
     if (ABSL_PREDICT_TRUE(cost <= share_)) return call.send_credit >= cost && connection_ >= cost;
-    return call.send_credit >= share_ && connection_ >= share_ && cost - share_ <= excess_;
+    return call.send_credit >= share_ && connection_ >= share_ &&
+           cost - share_ <= std::min(excess_, largest_excess_);
   }
 
   void TakeShare(Call& call, size_t size) {
@@ -51,7 +53,7 @@ class SendWindows {
   // Returns how much.
   size_t TakeExcess(size_t size) {
     const int64_t excess = Excess(size);
-    if (excess > excess_window_) return 0;
+    if (excess > largest_excess_) return 0;
     excess_ -= excess;
     return static_cast<size_t>(excess);
   }
@@ -77,7 +79,7 @@ class SendWindows {
     connection_ += Share(message.size) - std::min(used, share_);
   }
 
-  // The peer's CREDIT and EXCESS. False: more than its window.
+  // The peer's CREDIT and EXCESS CREDIT. False: more than its window.
   bool AddCallCredit(Call& call, uint64_t amount) const {
     return Add(call.send_credit, amount, call_window_);
   }
@@ -93,6 +95,7 @@ class SendWindows {
     connection_ += static_cast<int64_t>(connection_window) - connection_window_;
     connection_window_ = static_cast<int64_t>(connection_window);
     excess_ = excess_window_ = static_cast<int64_t>(excess_window);
+    largest_excess_ = excess_window_ / 2;
     peer_known_ = true;
     return more;
   }
@@ -117,6 +120,7 @@ class SendWindows {
   int64_t connection_window_ = wire::kMinConnectionWindow;
   int64_t connection_ = wire::kMinConnectionWindow;
   int64_t excess_window_ = 0;
+  int64_t largest_excess_ = 0;
   int64_t excess_ = 0;
 };
 

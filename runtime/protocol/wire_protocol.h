@@ -1,4 +1,4 @@
-// anywire's own call protocol, version 2, as runtime/wire/PROTOCOL.md has it to the byte.
+// anywire's own call protocol, version 3, as runtime/wire/PROTOCOL.md has it to the byte.
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_WIRE_PROTOCOL_H_
 #define ANYWIRE_RUNTIME_PROTOCOL_WIRE_PROTOCOL_H_
 
@@ -8,7 +8,7 @@
 
 namespace anywire::protocol {
 
-// `sink` and `factory` outlive the machine. `max_frame_size` is the sink's (at least 1,024). The
+// `sink` and `factory` outlive the machine. `frame_sizes` are the sink's. The
 // client's machine writes its hello at once; calls may be opened before the server's has come.
 std::unique_ptr<Protocol> MakeWireClient(FrameSink& sink, FrameSizes frame_sizes,
                                          const Limits& limits, Instant now);
