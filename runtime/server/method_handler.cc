@@ -23,8 +23,10 @@ bool Invocation::LargeMemory::Hold(size_t bytes) {
   return true;
 }
 
-void Invocation::LargeMemory::Release() {
-  if (held_ != 0) large_memory.fetch_sub(std::exchange(held_, 0), std::memory_order_relaxed);
+bool Invocation::LargeMemory::Release() {
+  if (held_ == 0) return false;
+  large_memory.fetch_sub(std::exchange(held_, 0), std::memory_order_relaxed);
+  return true;
 }
 
 MethodHandler::~MethodHandler() {
@@ -39,9 +41,7 @@ MethodHandler::Slot& MethodHandler::SlotOfThread() {
 
 std::unique_ptr<Invocation> MethodHandler::Take() {
   Invocation* const idle = SlotOfThread().idle.exchange(nullptr, std::memory_order_acquire);
-  if (idle == nullptr) return NewInvocation();
-  idle->large_.Release();
-  return std::unique_ptr<Invocation>(idle);
+  return idle != nullptr ? std::unique_ptr<Invocation>(idle) : NewInvocation();
 }
 
 bool MethodHandler::MayRetain(Invocation& invocation, size_t message_bytes) {
@@ -51,8 +51,9 @@ bool MethodHandler::MayRetain(Invocation& invocation, size_t message_bytes) {
 }
 
 void MethodHandler::GiveBack(std::unique_ptr<Invocation> invocation, size_t message_bytes) {
-  const bool look =
-      message_bytes > kSmallMessageBytes || ++invocation->runs_ % kRunsBetweenLooks == 0;
+  const bool was_large = invocation->large_.Release();
+  const bool look = was_large || message_bytes > kSmallMessageBytes ||
+                    ++invocation->runs_ % kRunsBetweenLooks == 0;
   if (look && !MayRetain(*invocation, message_bytes)) return;
   invocation->Clear();
   delete SlotOfThread().idle.exchange(invocation.release(), std::memory_order_acq_rel);

@@ -45,7 +45,7 @@ class Invocation {
  private:
   friend class MethodHandler;
 
-  // Large memory that waits for the next run, in the account of the process.
+  // Large memory that is kept from run to run, in the account of the process.
   class LargeMemory {
    public:
     LargeMemory() = default;
@@ -54,7 +54,8 @@ class Invocation {
     ~LargeMemory() { Release(); }
     // False: the account has no room for so much.
     bool Hold(size_t bytes);
-    void Release();
+    // Returns whether there was any.
+    bool Release();
 
    private:
     size_t held_ = 0;

@@ -225,6 +225,15 @@ TEST_F(MethodHandlerTest, OfTheWholeProcessSoMuchIsRetained) {
   }
 }
 
+// A small run after a large one does not take the memory out of the account and keep it.
+TEST_F(MethodHandlerTest, LargeMemoryEndsWithTheLargeRuns) {
+  constexpr size_t kAll = MethodHandler::kMaxRetainedByAll;
+  LargeHandler handler(kAll), other(kAll);
+  EXPECT_TRUE(handler.Reuses(kAll));
+  EXPECT_FALSE(handler.Reuses(10));
+  EXPECT_TRUE(other.Reuses(kAll));
+}
+
 TEST_F(MethodHandlerTest, ThreadsMayTakeAndGiveBackAtOnce) {
   MethodHandler& handler = Handler(kUnary);
   std::vector<std::thread> threads;
