@@ -198,12 +198,12 @@ class Transport {
   // behind the place in their file and the URI.
   virtual absl::Status CheckAddress(absl::string_view address) const = 0;
 
-  // Connects. The connection uses `loop` for its readiness; call on that loop's thread. The caller
-  // bounds the time by dropping the promise, which abandons the attempt.
   struct ConnectOptions {
     // For a transport that shares memory with its peers; none: its own default.
     std::optional<InPlace> in_place = std::nullopt;
   };
+  // Connects. The connection uses `loop` for its readiness; call on that loop's thread. The caller
+  // bounds the time by dropping the promise, which abandons the attempt.
   virtual kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(
       EventLoop& loop, absl::string_view address, const ConnectOptions& options) = 0;
 

@@ -27,8 +27,9 @@ namespace anywire {
 
 // Frames change hands, whatever their size: a message may be one.
 inline constexpr size_t kInprocMaxFrameSize = 4 << 20;
-// Bytes of one direction between NewFrame and ReleaseFrames.
-inline constexpr size_t kInprocMaxWaiting = 4 << 20;
+// Bytes of one direction between NewFrame and ReleaseFrames. When half is free, where who waits for
+// room is told, any frame fits.
+inline constexpr size_t kInprocMaxWaiting = 2 * kInprocMaxFrameSize;
 
 // What the two ends share.
 class InprocLink {

@@ -2,7 +2,6 @@
 #ifndef ANYWIRE_TRANSPORTS_SHM_SHM_FRAME_H_
 #define ANYWIRE_TRANSPORTS_SHM_SHM_FRAME_H_
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
