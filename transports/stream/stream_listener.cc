@@ -165,6 +165,7 @@ bool StreamListener::AcceptOne() {
     }
   }
   pause_ = std::chrono::nanoseconds(0);
+  out_of_descriptors_ = false;
   if (!reserve_.valid()) reserve_ = OpenReserve();
   if (undecided_.size() >= config_.options.max_undecided) undecided_.pop_front();
   const Instant deadline = steady_clock::now() + config_.options.preface_timeout;
@@ -176,7 +177,7 @@ bool StreamListener::AcceptOne() {
 }
 
 void StreamListener::OutOfDescriptors(int error) {
-  if (pause_.count() == 0) {
+  if (!std::exchange(out_of_descriptors_, true)) {
     std::fprintf(stderr, "anywire: %s: accept: %s; peers are turned away for now\n",
                  config_.address.c_str(), strerrordesc_np(error));
   }

@@ -97,6 +97,7 @@ class StreamListener final : public Listener, private EventLoop::Watch, private 
   bool has_waiting_ = false;
   std::chrono::nanoseconds pause_{0};  // the last one, while descriptors or room are short
   Instant paused_until_ = Instant::min();
+  bool out_of_descriptors_ = false;  // and it has been said
 };
 
 }  // namespace anywire

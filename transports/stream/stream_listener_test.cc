@@ -7,11 +7,14 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <atomic>
 #include <cstring>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
@@ -25,7 +28,7 @@ constexpr int kPatienceMs = 30'000;
 
 class StreamListenerTest : public ::testing::Test {
  protected:
-  void Listen(StreamOptions options) {
+  void Listen(StreamOptions options, absl::AnyInvocable<bool()> room = nullptr) {
     UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     address_.sun_family = AF_UNIX;
     socklen_t size = sizeof(sa_family_t);  // the system chooses an abstract name
@@ -36,6 +39,7 @@ class StreamListenerTest : public ::testing::Test {
     StreamListener::Config config;
     config.address = "test:";
     config.options = options;
+    config.room = std::move(room);
     config.adopt = [](int) -> absl::StatusOr<ConnectionInfo> { return ConnectionInfo{}; };
     config.release = [this](int) { released_ = true; };
     loop_.RunAndWait([this, &fd, &config] {
@@ -96,6 +100,34 @@ class StreamListenerTest : public ::testing::Test {
     const auto enough = [this, count]()
                             ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return accepted_ >= count; };
     return mutex_.AwaitWithTimeout(absl::Condition(&enough), absl::Milliseconds(kPatienceMs));
+  }
+
+  // Peers come while there are no descriptors; the first is turned away, and it is said why.
+  void RunOutOfDescriptors() {
+    // Connected by now, but not accepted: sockets made before the descriptors are gone.
+    std::vector<UniqueFd> unconnected;
+    for (int i = 0; i < 4; ++i) {
+      unconnected.emplace_back(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    }
+    ::testing::internal::CaptureStderr();  // takes descriptors itself
+    rlimit before;
+    ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &before));
+    const rlimit none = {static_cast<rlim_t>(unconnected.back().get() + 1), before.rlim_max};
+    ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+    std::vector<UniqueFd> fillers;
+    for (;;) {
+      UniqueFd filler(open("/dev/null", O_RDONLY | O_CLOEXEC));
+      if (!filler.valid()) break;
+      fillers.push_back(std::move(filler));
+    }
+    for (const UniqueFd& fd : unconnected) {
+      ASSERT_EQ(0, connect(fd.get(), reinterpret_cast<sockaddr*>(&address_), size_));
+      WritePreface(fd);
+    }
+    EXPECT_TRUE(IsClosed(unconnected[0])) << "turned away, not left to wait";
+    fillers.clear();
+    ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &before));
+    EXPECT_THAT(::testing::internal::GetCapturedStderr(), ::testing::HasSubstr("turned away"));
   }
 
   EventLoop loop_{"listener"};
@@ -239,34 +271,27 @@ TEST_F(StreamListenerTest, GoesOnWhenDescriptorsHaveRunOut) {
     peers.push_back(Connect());  // wait in the kernel or beside each other
   loop_.RunAndWait([] {});
   loop_.RunAndWait([] {});
-  // Connected by now, but not accepted: sockets made before the descriptors are gone.
-  std::vector<UniqueFd> unconnected;
-  for (int i = 0; i < 4; ++i) {
-    unconnected.emplace_back(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  }
-  ::testing::internal::CaptureStderr();  // takes descriptors itself
-  rlimit before;
-  ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &before));
-  const rlimit none = {static_cast<rlim_t>(unconnected.back().get() + 1), before.rlim_max};
-  ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
-  std::vector<UniqueFd> fillers;
-  for (;;) {
-    UniqueFd filler(open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (!filler.valid()) break;
-    fillers.push_back(std::move(filler));
-  }
-  for (const UniqueFd& fd : unconnected) {
-    ASSERT_EQ(0, connect(fd.get(), reinterpret_cast<sockaddr*>(&address_), size_));
-    WritePreface(fd);
-  }
-  EXPECT_TRUE(IsClosed(unconnected[0])) << "turned away, not left to wait";
-  fillers.clear();
-  ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &before));
-  EXPECT_THAT(::testing::internal::GetCapturedStderr(), ::testing::HasSubstr("turned away"));
+  RunOutOfDescriptors();
   const UniqueFd good = Connect();
   WritePreface(good);
   for (const UniqueFd& peer : peers) WritePreface(peer);
   EXPECT_TRUE(WaitForAccepted(4));
+}
+
+// A lack of room, which is no news, is no reason to keep the lack of descriptors to itself.
+TEST_F(StreamListenerTest, TellsThatDescriptorsHaveRunOutAfterALackOfRoom) {
+  StreamOptions options;
+  options.preface_timeout = std::chrono::milliseconds(50);
+  std::atomic<bool> room{false};
+  Listen(options, [&room] { return room.load(); });
+  const UniqueFd held = Connect();
+  WritePreface(held);
+  EXPECT_TRUE(IsClosed(held)) << "held longer than it may take";
+  room = true;
+  RunOutOfDescriptors();
+  const UniqueFd good = Connect();
+  WritePreface(good);
+  EXPECT_TRUE(WaitForAccepted(1));
 }
 
 }  // namespace
