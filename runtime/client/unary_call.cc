@@ -111,7 +111,8 @@ void UnaryCallBase::OnEvent(protocol::Event& event) {
       status_ = absl::InternalError("the server ended the call as OK without a reply");
     }
     if (!watchers_.empty()) {
-      watchers_.OnFinish(status_, event.final != nullptr ? event.final->trailing : Metadata());
+      const Metadata none;
+      watchers_.OnFinish(status_, event.final != nullptr ? event.final->trailing : none);
     }
     if (received_ != nullptr && event.final != nullptr) {
       received_->trailing = std::move(event.final->trailing);
