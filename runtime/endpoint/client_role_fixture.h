@@ -2,6 +2,7 @@
 #ifndef ANYWIRE_RUNTIME_ENDPOINT_CLIENT_ROLE_FIXTURE_H_
 #define ANYWIRE_RUNTIME_ENDPOINT_CLIENT_ROLE_FIXTURE_H_
 
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <functional>
@@ -15,6 +16,7 @@
 #include "runtime/endpoint/endpoint.h"
 #include "runtime/endpoint/testing.h"
 #include "runtime/protocol/wire_protocol.h"
+#include "tests/support/gate.h"
 #include "tests/support/watchdog.h"
 
 namespace anywire::test {
@@ -159,6 +161,34 @@ class TestCall final : public CallSink {
 
   const std::shared_ptr<Endpoint> endpoint_;
   protocol::CallId id_;
+};
+
+// Stops the first thread that transmits, inside; later ones go through.
+class HeldTransmit {
+ public:
+  explicit HeldTransmit(ConnectionScript& script) : script_(script) {
+    script.SetTransmitHook([state = state_] {
+      if (state->rounds++ > 0) return;
+      state->inside.Open();
+      state->go_on.Wait();
+    });
+  }
+  ~HeldTransmit() { script_.SetTransmitHook(nullptr); }
+  HeldTransmit(const HeldTransmit&) = delete;
+  HeldTransmit& operator=(const HeldTransmit&) = delete;
+
+  void WaitUntilInside() { state_->inside.Wait(); }
+  void GoOn() { state_->go_on.Open(); }
+  // How many have been inside.
+  int rounds() const { return state_->rounds; }
+
+ private:
+  struct State {
+    Gate inside, go_on;
+    std::atomic<int> rounds{0};
+  };
+  ConnectionScript& script_;
+  const std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
 class EndpointTest : public ::testing::Test {

@@ -158,20 +158,14 @@ TEST_F(EndTest, ReleasedInsideItsOwnEvents) {
 }
 
 TEST_F(EndTest, ThePeerHearsWhatItDidWrongFromTheThreadThatIsTransmitting) {
-  Gate inside, go_on;
-  std::atomic<int> rounds{0};
-  script_->SetTransmitHook([&inside, &go_on, &rounds] {
-    if (rounds++ > 0) return;
-    inside.Open();
-    go_on.Wait();
-  });
+  HeldTransmit held(*script_);
   TestCall call(endpoint_);
   std::thread transmitter([&call] { ASSERT_OK(call.Open("request")); });
-  inside.Wait();
+  held.WaitUntilInside();
   script_->Deliver({{77, "no such call"}});
   lost_.WaitForNotification();  // the loop has read it
   EXPECT_THAT(lost_why_, StatusIs(absl::StatusCode::kDataLoss));
-  go_on.Open();
+  held.GoOn();
   transmitter.join();
   script_->WaitUntilAborted();
   const std::vector<TestFrame> sent = script_->TakeSent();

@@ -127,20 +127,14 @@ TEST_F(SendingTest, ACallerThatWaitsForRoomHandsOnWhatItsPumpBrings) {
   };
   ASSERT_OK(stream.OpenStream());
   script_->WaitUntilWatched();  // as above
-  Gate inside, go_on;
-  std::atomic<int> rounds{0};
-  script_->SetTransmitHook([&inside, &go_on, &rounds] {
-    if (rounds++ > 0) return;
-    inside.Open();
-    go_on.Wait();
-  });
+  HeldTransmit held(*script_);
   std::thread caller([&waiting] { EXPECT_OK(waiting.CallInOne("request")); });
-  inside.Wait();
+  held.WaitUntilInside();
   script_->SetRoom(1);
   ASSERT_EQ(stream.Send("message"), protocol::SendResult::kQueued);
   script_->BlockAfter(1);  // that is the request
   script_->MakeSendersWait();
-  go_on.Open();
+  held.GoOn();
   script_->WaitForWaitingSender();
   writable.WaitForNotification();
 
@@ -150,7 +144,6 @@ TEST_F(SendingTest, ACallerThatWaitsForRoomHandsOnWhatItsPumpBrings) {
   caller.join();
   while (peer_.CallAt(0).messages.empty()) peer_.ReadMore();
   EXPECT_EQ(peer_.CallAt(0).messages[0], "message");
-  script_->SetTransmitHook(nullptr);
   stream.Cancel();
   stream.over.WaitForNotification();
 }
@@ -197,23 +190,16 @@ TEST_F(SendingTest, WhatAShortWriteLeavesIsSentWhenThereIsRoom) {
 
 // What others publish while a thread transmits leaves with its next round.
 TEST_F(SendingTest, OneThreadTransmitsForAll) {
-  Gate inside, go_on;
-  std::atomic<int> rounds{0};
-  script_->SetTransmitHook([&inside, &go_on, &rounds] {
-    if (rounds++ > 0) return;
-    inside.Open();
-    go_on.Wait();
-  });
+  HeldTransmit held(*script_);
   TestCall first(endpoint_), second(endpoint_);
   std::thread transmitter([&first] { ASSERT_OK(first.Open("1")); });
-  inside.Wait();
+  held.WaitUntilInside();
   ASSERT_OK(second.Open("2"));  // does not wait
-  EXPECT_EQ(rounds, 1);
-  go_on.Open();
+  EXPECT_EQ(held.rounds(), 1);
+  held.GoOn();
   transmitter.join();
-  EXPECT_EQ(rounds, 2);
+  EXPECT_EQ(held.rounds(), 2);
   EXPECT_EQ(peer_.WaitForCall(1).messages[0], "2");
-  script_->SetTransmitHook(nullptr);
   first.Cancel();
   second.Cancel();
   first.over.WaitForNotification();
