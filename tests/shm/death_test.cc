@@ -79,18 +79,12 @@ int RunChild(const std::string& role, const std::string& path, const std::string
   return status.ok() ? 0 : 4;
 }
 
-size_t OpenDescriptors() {
-  const std::filesystem::directory_iterator all("/proc/self/fd");
-  return static_cast<size_t>(std::distance(begin(all), end(all)));
-}
-
 class DeathTest : public ::testing::Test {
  protected:
   static constexpr int kKilled = 128 + SIGKILL;
 
-  std::unique_ptr<ChildProcess> Start(const char* role, uint64_t moment) const {
-    return std::make_unique<ChildProcess>(
-        ChildProcess::Self(), std::vector<std::string>{role, path_, absl::StrCat(moment)});
+  std::vector<std::string> Arguments(const char* role, uint64_t moment) const {
+    return {role, path_, absl::StrCat(moment)};
   }
   // Runs one life for each moment: `run` says whether the child came to its end alive.
   template <typename Run>
@@ -125,8 +119,8 @@ class DeathTest : public ::testing::Test {
 TEST_F(DeathTest, OfTheServer) {
   const std::unique_ptr<Runtime> runtime = ShmRuntime(Options(), NoSpinning());
   AtEachMoment([this, &runtime](uint64_t moment) {
-    const std::unique_ptr<ChildProcess> server = Start("server", moment);
-    EXPECT_EQ("ready", server->ReadLine().value_or(""));
+    const std::unique_ptr<ChildProcess> server =
+        ChildProcess::StartSelf(Arguments("server", moment));
     const auto start = steady_clock::now();
     const absl::Status status = Live(*runtime, path_);
     longest_ = std::max<std::chrono::nanoseconds>(longest_, steady_clock::now() - start);
@@ -148,21 +142,25 @@ TEST_F(DeathTest, OfTheClient) {
   shm::Message request;
   request.set_payload("still here");
   ASSERT_TRUE(other.Echo(request).ok());
-  const size_t idle = OpenDescriptors();
+  const size_t idle = Census::OpenDescriptors();
   AtEachMoment([this, &other, &request, idle](uint64_t moment) {
-    std::unique_ptr<ChildProcess> client = Start("client", moment);
-    const std::string said = client->ReadRest();
-    const int end = client->Wait();
-    client.reset();
+    std::string said;
+    int end;
+    {
+      ChildProcess client(ChildProcess::Self(), Arguments("client", moment));
+      said = client.ReadRest();
+      end = client.Wait();
+    }
     EXPECT_TRUE(end == kKilled || end == 0) << end << " " << said;
     const auto dead = steady_clock::now();
     const absl::StatusOr<shm::Message> reply = other.Echo(request, {.timeout = absl::Seconds(60)});
     EXPECT_TRUE(reply.ok()) << reply.status();
     // The server has ended that connection, and the calls on it, when its socket is closed.
-    while (OpenDescriptors() > idle && steady_clock::now() < dead + std::chrono::seconds(60)) {
+    while (Census::OpenDescriptors() > idle &&
+           steady_clock::now() < dead + std::chrono::seconds(60)) {
       std::this_thread::yield();
     }
-    EXPECT_LE(OpenDescriptors(), idle);
+    EXPECT_LE(Census::OpenDescriptors(), idle);
     longest_ = std::max<std::chrono::nanoseconds>(longest_, steady_clock::now() - dead);
     return end == 0;
   });

@@ -12,6 +12,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/shm/echo.h"
+#include "tests/support/census.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/watchdog.h"
 
@@ -32,11 +33,6 @@ size_t ResidentBytes() {
   }
   ADD_FAILURE() << "no /proc/self/smaps_rollup";
   return 0;
-}
-
-size_t OpenDescriptors() {
-  const std::filesystem::directory_iterator all("/proc/self/fd");
-  return static_cast<size_t>(std::distance(begin(all), end(all)));
 }
 
 // How often threads of this process have gone to sleep.
@@ -85,7 +81,7 @@ TEST(IdleTest, ConnectionsCostLittle) {
     ASSERT_TRUE(reply.ok()) << reply.status();
   };
   connect();  // threads and their memory
-  const size_t memory = ResidentBytes(), descriptors = OpenDescriptors();
+  const size_t memory = ResidentBytes(), descriptors = Census::OpenDescriptors();
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < kConnections; ++i) connect();
   const auto took = std::chrono::steady_clock::now() - start;
@@ -94,7 +90,7 @@ TEST(IdleTest, ConnectionsCostLittle) {
               static_cast<double>(took.count()) / 1e3 / kConnections,
               static_cast<double>(each) / 1024);
   // A socket for each end; the first connection did not have all of the runtime's own yet.
-  EXPECT_LE(OpenDescriptors() - descriptors, static_cast<size_t>(2 * kConnections + 8));
+  EXPECT_LE(Census::OpenDescriptors() - descriptors, static_cast<size_t>(2 * kConnections + 8));
   if (BuildSlowness() == 1) {
     EXPECT_LE(each, 32u << 10);
   }

@@ -80,22 +80,10 @@ int RunChild(const std::string& role, const std::string& path) {
   for (;;) pause();
 }
 
-size_t OpenDescriptors() {
-  size_t count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    static_cast<void>(entry);
-    ++count;
-  }
-  return count;
-}
-
 class KillTest : public ::testing::Test {
  protected:
   std::unique_ptr<ChildProcess> Start(const char* role) {
-    auto child =
-        std::make_unique<ChildProcess>(ChildProcess::Self(), std::vector<std::string>{role, path_});
-    EXPECT_EQ("ready", child->ReadLine().value_or(""));
-    return child;
+    return ChildProcess::StartSelf({role, path_});
   }
   // A random moment in the next milliseconds, busy, since a sleep would be one of few moments.
   void SomeTime() {
@@ -149,7 +137,7 @@ TEST_F(KillTest, ClientsDie) {
   shm::Message request;
   request.set_payload("still here");
   ASSERT_TRUE(stub.Echo(request).ok());
-  const size_t idle = OpenDescriptors();
+  const size_t idle = Census::OpenDescriptors();
   for (; kills_ < Kills(); ++kills_) {
     std::unique_ptr<ChildProcess> client = Start("client");
     SomeTime();
@@ -159,10 +147,11 @@ TEST_F(KillTest, ClientsDie) {
     const absl::StatusOr<shm::Message> reply = stub.Echo(request, {.timeout = absl::Seconds(30)});
     ASSERT_TRUE(reply.ok()) << reply.status();
     // Its connection is gone from the server when its socket is closed.
-    while (OpenDescriptors() > idle && steady_clock::now() < killed + std::chrono::seconds(30)) {
+    while (Census::OpenDescriptors() > idle &&
+           steady_clock::now() < killed + std::chrono::seconds(30)) {
       std::this_thread::yield();
     }
-    ASSERT_LE(OpenDescriptors(), idle);
+    ASSERT_LE(Census::OpenDescriptors(), idle);
     Noted(steady_clock::now() - killed);
   }
 }

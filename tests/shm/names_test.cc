@@ -74,10 +74,7 @@ std::set<std::string> OursIn(const std::string& folder) {
 class NamesTest : public ::testing::Test {
  protected:
   std::unique_ptr<ChildProcess> Start(const char* role) {
-    auto child =
-        std::make_unique<ChildProcess>(ChildProcess::Self(), std::vector<std::string>{role, path_});
-    EXPECT_EQ("ready", child->ReadLine().value_or(""));
-    return child;
+    return ChildProcess::StartSelf({role, path_});
   }
   void ExpectNoNames(const ChildProcess& process) {
     const std::multiset<std::string> shared = SharedBy(process.pid());

@@ -2,6 +2,7 @@
 #ifndef ANYWIRE_TESTS_SUPPORT_CENSUS_H_
 #define ANYWIRE_TESTS_SUPPORT_CENSUS_H_
 
+#include <cstddef>
 #include <map>
 #include <string>
 
@@ -14,6 +15,9 @@ class Census {
  public:
   // Counts now.
   Census();
+
+  // How many descriptors this process has open now.
+  static size_t OpenDescriptors() { return Descriptors().size(); }
 
   // OK once there is no more than at the construction. What has been told to end may take a moment
   // to be gone from the kernel's tables, so this looks again for as long as `patience`; then the

@@ -110,4 +110,14 @@ std::string ChildProcess::Self() {
   return path;
 }
 
+std::unique_ptr<ChildProcess> ChildProcess::StartSelf(const std::vector<std::string>& arguments) {
+  auto child = std::make_unique<ChildProcess>(Self(), arguments);
+  const std::string line = child->ReadLine().value_or("nothing");
+  if (line != "ready") {
+    std::fprintf(stderr, "a child process said \"%s\" instead of being ready\n", line.c_str());
+    std::abort();
+  }
+  return child;
+}
+
 }  // namespace anywire::test

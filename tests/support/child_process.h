@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,8 @@ class ChildProcess {
 
   // The program that is running.
   static std::string Self();
+  // That program once more, which has written the line "ready".
+  static std::unique_ptr<ChildProcess> StartSelf(const std::vector<std::string>& arguments);
 
  private:
   pid_t pid_ = -1;
