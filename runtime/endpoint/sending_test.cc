@@ -11,7 +11,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/endpoint/client_role_fixture.h"
-#include "tests/support/gate.h"
 #include "tests/support/status_matchers.h"
 
 namespace anywire::test {
