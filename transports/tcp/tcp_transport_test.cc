@@ -6,11 +6,12 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include <atomic>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "absl/base/attributes.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -251,19 +252,55 @@ TEST_F(ResolverTest, UnknownNameIsUnavailableAndNamed) {
   EXPECT_THAT(std::string(addresses.status().message()), HasSubstr("no-such-host.invalid"));
 }
 
-std::atomic<int> lookups{0};
-absl::Notification* release_lookups = nullptr;
+// Lookups that last until they are released. Its threads are the resolver's, which outlive
+// resolvers: whoever held them must wait for them to leave.
+class HeldLookups {
+ public:
+  HeldLookups() {
+    absl::MutexLock lock(&mutex_);
+    held_ = true;
+    begun_ = 0;
+  }
+  ~HeldLookups() { EXPECT_TRUE(ReleaseAll()); }
+
+  static Resolver::Addresses LookUp(const HostPort&) {
+    absl::MutexLock lock(&mutex_);
+    ++begun_;
+    ++inside_;
+    mutex_.Await(absl::Condition(
+        +[](bool* held) { return !*held; }, &held_));
+    --inside_;
+    return std::vector<SocketAddress>();
+  }
+
+  // False: some are still inside after kPatience.
+  bool ReleaseAll() {
+    absl::MutexLock lock(&mutex_);
+    held_ = false;
+    return mutex_.AwaitWithTimeout(absl::Condition(
+                                       +[](int* n) { return *n == 0; }, &inside_),
+                                   kPatience);
+  }
+  int begun() const {
+    absl::MutexLock lock(&mutex_);
+    return begun_;
+  }
+
+ private:
+  static absl::Mutex mutex_;
+  static bool held_;
+  static int begun_, inside_;
+};
+
+ABSL_CONST_INIT absl::Mutex HeldLookups::mutex_(absl::kConstInit);
+bool HeldLookups::held_ = false;
+int HeldLookups::begun_ = 0;
+int HeldLookups::inside_ = 0;
 
 TEST_F(ResolverTest, DroppedAndOutlivedLookupsAreHarmless) {
-  absl::Notification release;
-  release_lookups = &release;
-  lookups = 0;
+  HeldLookups held;
   {
-    Resolver resolver([](const HostPort&) -> Resolver::Addresses {
-      ++lookups;
-      release_lookups->WaitForNotification();
-      return absl::UnavailableError("late");
-    });
+    Resolver resolver(&HeldLookups::LookUp);
     loop_.RunAndWait([this, &resolver] {
       for (int i = 0; i < 50; ++i) {
         kj::Promise<void> dropped =
@@ -271,18 +308,14 @@ TEST_F(ResolverTest, DroppedAndOutlivedLookupsAreHarmless) {
       }
     });
   }
-  release.Notify();
-  EXPECT_LE(lookups, Resolver::kMaxThreads);
+  EXPECT_TRUE(held.ReleaseAll());
+  EXPECT_LE(held.begun(), Resolver::kMaxThreads);
   loop_.RunAndWait([] {});
 }
 
 TEST_F(ResolverTest, TooManyLookupsAreRefused) {
-  absl::Notification release;
-  release_lookups = &release;
-  Resolver resolver([](const HostPort&) -> Resolver::Addresses {
-    release_lookups->WaitForNotification();
-    return std::vector<SocketAddress>();
-  });
+  HeldLookups held;
+  Resolver resolver(&HeldLookups::LookUp);
   int refused = 0, answered = 0;
   static constexpr int kLookups =
       static_cast<int>(Resolver::kMaxWaiting) + Resolver::kMaxThreads + 1;
@@ -301,7 +334,7 @@ TEST_F(ResolverTest, TooManyLookupsAreRefused) {
                    "lookup");
     }
   });
-  release.Notify();
+  EXPECT_TRUE(held.ReleaseAll());
   ASSERT_TRUE(all.WaitForNotificationWithTimeout(kPatience));
   EXPECT_GE(refused, 1);
   EXPECT_LE(refused, Resolver::kMaxThreads + 1);
