@@ -8,8 +8,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "absl/types/span.h"
+#include "anywire/message_memory.h"
 
 namespace anywire {
 
@@ -30,6 +32,20 @@ class FrameSink {
   // `size` is at least 1 and at most the sink's largest frame. The bytes are uninitialised,
   // contiguous and the sink's.
   virtual absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size) = 0;
+
+  // Whether AddFrame sends memory as it is. Constant.
+  virtual bool takes_memory() const { return false; }
+
+  // A frame that has been written already: the `size` bytes at `offset` of `memory`. False, and
+  // the memory is still the caller's, when there is no room now. A sink that does not take memory
+  // copies them.
+  virtual bool AddFrame(uint64_t stream, MessageMemory& memory, size_t offset, size_t size) {
+    const absl::Span<uint8_t> frame = NewFrame(stream, size);
+    if (frame.data() == nullptr) return false;
+    std::memcpy(frame.data(), memory.get() + offset, size);
+    memory = nullptr;
+    return true;
+  }
 };
 
 }  // namespace anywire

@@ -24,7 +24,7 @@ protocol::Payload SerializedPayload(const std::string& bytes) {
 
 std::string Serialized(const protocol::Payload& payload) {
   std::string bytes(payload.size, '\0');
-  payload.write(payload.object, reinterpret_cast<uint8_t*>(bytes.data()), payload.size);
+  payload.WriteTo(reinterpret_cast<uint8_t*>(bytes.data()));
   return bytes;
 }
 
@@ -113,6 +113,7 @@ absl::Status StreamCall::Open(const std::shared_ptr<Endpoint>& endpoint) {
     if (with_request) request = *unsent_;
   }
   const protocol::Payload first = SerializedPayload(request);
+  endpoint->WriteAhead(first);
   absl::Status opened =
       endpoint->Run([this, with_request, &first](protocol::Protocol& protocol, Endpoint::Events&) {
         bool queued = false;
@@ -264,6 +265,7 @@ void StreamCall::Send(const protocol::Payload& payload, bool half_close) {
     absl::MutexLock lock(&mutex_);
     endpoint = endpoint_;
   }
+  endpoint->WriteAhead(payload);
   const SendResult result =
       endpoint->Run([this, &payload, half_close](protocol::Protocol& protocol, Endpoint::Events&) {
         const SendResult result = protocol.Send(id_, payload);

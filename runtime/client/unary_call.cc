@@ -32,6 +32,7 @@ absl::Status PrepareMetadata(ClientWatchers& watchers, const CallOptions& option
 auto UnaryCallBase::OpenCommand(Endpoint& endpoint, const protocol::Payload& payload,
                                 const Metadata& metadata, Instant deadline, Instant now) {
   open_on_ = &endpoint;
+  endpoint.WriteAhead(payload);
   if (received_ != nullptr) received_->peer = endpoint.info().remote_address;
   return
       [this, &payload, &metadata, deadline, now](protocol::Protocol& protocol, Endpoint::Events&) {
@@ -250,7 +251,7 @@ class AsyncUnaryCall final : public UnaryCallBase,
         // The request and its metadata wait here for the connection.
         if (metadata != &metadata_) metadata_ = *metadata;
         serialized_.resize(payload.size);
-        payload.write(payload.object, reinterpret_cast<uint8_t*>(serialized_.data()), payload.size);
+        payload.WriteTo(reinterpret_cast<uint8_t*>(serialized_.data()));
         waiting_.store(true);
         connector_.Wait(*this, deadline_);
         if (cancel_wanted_.load()) OnCancelled();

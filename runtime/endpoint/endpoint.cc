@@ -13,6 +13,15 @@ namespace {
 // while the rest is dealt with. Less than this costs more in system calls than it brings.
 constexpr size_t kEventsBetweenTransmits = 32;
 
+// Where the connection would send a message from any memory, it is written with the lock held only
+// if that takes no longer than a few microseconds.
+constexpr size_t kWrittenLocked = 64 << 10;
+
+size_t AheadAbove(const Connection& connection) {
+  const size_t piece_size = connection.info().piece_size;
+  return connection.takes_memory() ? std::min(kWrittenLocked, piece_size) : piece_size;
+}
+
 }  // namespace
 
 thread_local constinit Endpoint::ThisThread Endpoint::this_thread_;
@@ -48,6 +57,7 @@ Endpoint::Endpoint(EventLoop& loop, std::unique_ptr<Connection> connection, Role
                    absl::AnyInvocable<void(const absl::Status&)> on_lost)
     : loop_(loop),
       connection_(std::move(connection)),
+      ahead_above_(AheadAbove(*connection_)),
       role_(role),
       drivers_(drivers),
       spin_limit_(spin != nullptr && spin->max().count() > 0 ? spin : nullptr),

@@ -28,6 +28,7 @@
 #include <memory>
 
 #include "absl/base/attributes.h"
+#include "absl/base/optimization.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "anywire/event_loop.h"
@@ -105,6 +106,12 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   template <typename Command>
   auto Run(Command&& command) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Due before the Run whose command sends `payload`: writes it here, without the lock, if it is a
+  // large one that the command could not write to where it travels anyway.
+  void WriteAhead(const protocol::Payload& payload) const {
+    if (ABSL_PREDICT_FALSE(payload.size > ahead_above_)) payload.WriteAhead();
+  }
+
   // Waits on the calling thread until `operation` is done, driving the connection where nobody else
   // does. `cancellable`: something besides the peer and the clock may complete it; the wait then
   // looks up every 100 ms. The caller has made sure that it may block: see OnRuntimeThread.
@@ -116,7 +123,7 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
                            Instant now) ABSL_LOCKS_EXCLUDED(mutex_);
   // The same for an operation that room in the transport may complete. The thread sends, and reads
   // what gives it leave to; to the loop, which is told of room, it leaves the connection when the
-  // peer takes nothing for a while or others use the connection too.
+  // peer takes nothing for a while.
   void AwaitRoom(BlockingOperation& operation) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Brackets the time in which some operation that is not a BlockingOperation waits for this
@@ -279,6 +286,7 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
 
   EventLoop& loop_;
   const std::unique_ptr<Connection> connection_;
+  const size_t ahead_above_;  // bytes of a message
   const Role role_;
   DriverPool* const drivers_;
   SpinLimit* const spin_limit_;  // null: never polls

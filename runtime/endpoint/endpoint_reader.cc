@@ -131,8 +131,14 @@ void Endpoint::AwaitRoom(BlockingOperation& operation) {
       Transmit(&operation, Clock::now());
       continue;
     }
-    // The transport is full still, or another thread is at it.
-    if (protocol_->wants_pump() || transmitting_ || !MayRead()) break;
+    if (awaiting_room_) break;  // another thread waits in it, and reads nothing meanwhile
+    if (transmitting_ || !MayRead()) {
+      // Another thread is at it, which completes the operation or wakes this one.
+      alarm_->SetNoLaterThan(protocol_->NextWakeup());
+      Park(operation);
+      continue;
+    }
+    if (protocol_->wants_pump()) break;  // the transport is full still
     // All that may be sent has been: what gives leave for more is still to come.
     Watch(false);
     reader_ = Reader::kThread;

@@ -58,6 +58,17 @@ TEST_F(SendingTest, ACallerWaitsForRoomInTheTransport) {
   EXPECT_EQ(call.reply, "reply");
 }
 
+// One that would wait in pieces anyway; others are written to where they travel.
+TEST_F(SendingTest, AMessageOfMoreThanAPieceIsWrittenAhead) {
+  const size_t piece = endpoint_->info().piece_size;
+  for (const size_t size : {piece - 1, piece, piece + 1}) {
+    const std::string text(size, 'm');
+    const protocol::Payload payload = PayloadOf(text);
+    endpoint_->WriteAhead(payload);
+    EXPECT_EQ(payload.ahead != nullptr, size > piece) << size;
+  }
+}
+
 TEST_F(SendingTest, ACallerThatWaitsForRoomHearsThatTheConnectionIsLost) {
   script_->BlockAfter(0);
   script_->MakeSendersWait();
@@ -164,6 +175,36 @@ TEST_F(SendingTest, AWriterThatWaitsForRoomLeavesTheConnectionToTheLoop) {
   writer.join();
   call.Cancel();
   call.over.WaitForNotification();
+}
+
+// The thread that reads already hears of the credit, and goes on reading for itself.
+TEST_F(SendingTest, AWriterThatWaitsForCreditLeavesItToTheThreadThatReads) {
+  TestCall reading(endpoint_), stream(endpoint_);
+  std::thread reader([&reading] { EXPECT_OK(reading.Call("1")); });
+  const std::thread::id reader_id = reader.get_id();
+  script_->WaitForReceiver(reader_id);
+  ASSERT_OK(stream.OpenStream());
+  int messages = 0;
+  for (protocol::SendResult result = protocol::SendResult::kSent;
+       result == protocol::SendResult::kSent; ++messages) {
+    ASSERT_LT(messages, 1000);
+    result = stream.Send(std::string(500, 'm'));
+  }
+  std::thread writer([this, &stream] { endpoint_->AwaitRoom(stream.writable); });
+  EndpointPeek::WaitForParked(*endpoint_, 1);
+  peer_.WaitForCall(0);
+  while (peer_.calls() < 2 || peer_.CallAt(1).messages.size() + 1 < static_cast<size_t>(messages)) {
+    peer_.ReadMore();
+  }
+  peer_.Flush();
+  writer.join();
+  script_->WaitForReceiver(reader_id);
+  EXPECT_FALSE(script_->watched());
+  peer_.Reply(peer_.CallAt(0), "reply");
+  peer_.Flush();
+  reader.join();
+  stream.Cancel();
+  stream.over.WaitForNotification();
 }
 
 TEST_F(SendingTest, WhatAShortWriteLeavesIsSentWhenThereIsRoom) {

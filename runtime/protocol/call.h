@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "anywire/message_memory.h"
@@ -19,20 +20,33 @@
 
 namespace anywire::protocol {
 
-// Frees the bytes of a message that waited, and takes them off the connection's account.
-struct DeleteQueued {
-  size_t* account = nullptr;
-  size_t size = 0;
-  FreeMessageMemory free;
-  void operator()(uint8_t* bytes) const {
-    *account -= size;
-    free(bytes);
+// Bytes that count in the connection's account of messages that wait, for as long as this lives.
+class QueuedBytes {
+ public:
+  QueuedBytes() = default;
+  QueuedBytes(size_t* account, size_t size) : account_(account), size_(size) { *account_ += size_; }
+  QueuedBytes(QueuedBytes&& other) noexcept
+      : account_(other.account_), size_(std::exchange(other.size_, 0)) {}
+  QueuedBytes& operator=(QueuedBytes&& other) noexcept {
+    std::swap(account_, other.account_);
+    std::swap(size_, other.size_);
+    return *this;
   }
+  ~QueuedBytes() {
+    if (size_ > 0) *account_ -= size_;
+  }
+
+ private:
+  size_t* account_ = nullptr;
+  size_t size_ = 0;
 };
 
-// A message that waits to be sent, in memory of its own.
+// A message that waits to be sent, in memory of its own: behind Payload::kHeadroom free bytes.
 struct OutgoingMessage {
-  std::unique_ptr<uint8_t[], DeleteQueued> bytes;
+  const uint8_t* bytes() const { return memory.get() + Payload::kHeadroom; }
+
+  MessageMemory memory;
+  QueuedBytes queued;
   size_t size = 0;
   size_t sent = 0;
   bool present = false;

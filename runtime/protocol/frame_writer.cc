@@ -145,10 +145,15 @@ WireMachine::Wrote WireMachine::WritePiece(Call& call, Events& events) {
   const size_t head = wire::DataHeadSize(data, first);
   size = std::min({size, allowed, piece_size_ - head});
 
-  const absl::Span<uint8_t> frame = NewFrame(call.stream, head + size);
-  if (frame.data() == nullptr) return Wrote::kNoRoom;
-  uint8_t* const to = wire::WriteDataHead(data, first, frame.data());
-  if (size > 0) std::memcpy(to, out.bytes.get() + out.sent, size);
+  const auto write_head = [&](uint8_t* to) { wire::WriteDataHead(data, first, to); };
+  if (first && last) {
+    if (!WriteWhole(call.stream, head, size, out.memory, write_head)) return Wrote::kNoRoom;
+  } else {
+    const absl::Span<uint8_t> frame = NewFrame(call.stream, head + size);
+    if (frame.data() == nullptr) return Wrote::kNoRoom;
+    write_head(frame.data());
+    if (size > 0) std::memcpy(frame.data() + head, out.bytes() + out.sent, size);
+  }
   out.announced = true;
   out.sent += size;
   if (!last) return Wrote::kFrame;
@@ -184,13 +189,11 @@ bool WireMachine::WriteDataNow(Call& call, const Payload* message, bool end) {
   const size_t head = wire::DataHeadSize(data, true);
   const size_t size = message != nullptr ? message->size : 0;
   if (message != nullptr ? !FitsNow(call, head, size) : head > max_frame_size_) return false;
-  const absl::Span<uint8_t> frame = NewFrame(call.stream, head + size);
-  if (frame.data() == nullptr) return false;
-  uint8_t* const to = wire::WriteDataHead(data, true, frame.data());
-  if (message != nullptr) {
-    if (size > 0) message->write(message->object, to, size);
-    send_.TakeWhole(call, size);
+  if (!WriteMessageFrame(call.stream, head, message,
+                         [&data](uint8_t* to) { wire::WriteDataHead(data, true, to); })) {
+    return false;
   }
+  if (message != nullptr) send_.TakeWhole(call, size);
   call.metadata_wanted = false;
   call.metadata_sent = true;
   if (end) OnSendEnded(call);
@@ -279,11 +282,9 @@ void WireMachine::Store(const Payload& payload, OutgoingMessage& out) {
   out.present = true;
   out.size = payload.size;
   if (payload.size == 0) return;
-  MessageMemory memory = NewMessageMemory(payload.size);
-  const FreeMessageMemory free = memory.get_deleter();
-  out.bytes = {memory.release(), DeleteQueued{&queued_bytes_, payload.size, free}};
-  queued_bytes_ += payload.size;
-  payload.write(payload.object, out.bytes.get(), payload.size);
+  payload.WriteAhead();
+  out.memory = std::move(payload.ahead);
+  out.queued = QueuedBytes(&queued_bytes_, payload.size);
 }
 
 void WireMachine::LeaveQueue(Call& call) {

@@ -31,6 +31,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -110,9 +111,27 @@ struct FrameSizes {
 // A message to send. `write` fills exactly `size` bytes and is called at most once, before the
 // command returns.
 struct Payload {
+  // Free bytes before a message that has been written ahead, where the machine may put what stands
+  // before it in its frame.
+  static constexpr size_t kHeadroom = 64;
+
+  // Writes the message now, into memory that the machine may take: a large one takes long, and the
+  // owner of the machine holds no lock yet.
+  void WriteAhead() const {
+    if (ahead != nullptr) return;
+    ahead = NewMessageMemory(kHeadroom + size);
+    write(object, ahead.get() + kHeadroom, size);
+  }
+  void WriteTo(uint8_t* to) const {
+    if (size == 0) return;
+    if (ahead == nullptr) return write(object, to, size);
+    std::memcpy(to, ahead.get() + kHeadroom, size);
+  }
+
   size_t size = 0;
   const void* object = nullptr;
   void (*write)(const void* object, uint8_t* to, size_t size) = nullptr;
+  mutable MessageMemory ahead = nullptr;  // null: not written ahead, or taken
 };
 
 // A received message. Either a view into the received frames (as long as they live) or memory of

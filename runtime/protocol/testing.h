@@ -38,6 +38,16 @@ class FrameLog final : public FrameSink {
     frames.push_back({stream, std::string(size, '\xee')});
     return absl::MakeSpan(reinterpret_cast<uint8_t*>(frames.back().bytes.data()), size);
   }
+  bool takes_memory() const override { return keeps_memory; }
+  bool AddFrame(uint64_t stream, MessageMemory& memory, size_t offset, size_t size) override {
+    if (!keeps_memory) return FrameSink::AddFrame(stream, memory, offset, size);
+    if (room == 0) return false;
+    --room;
+    const char* const bytes = reinterpret_cast<const char*>(memory.get()) + offset;
+    frames.push_back({stream, std::string(bytes, size)});
+    kept.push_back(std::move(memory));
+    return true;
+  }
   std::vector<SentFrame> Take() {
     std::vector<SentFrame> taken(frames.begin(), frames.end());
     frames.clear();
@@ -45,7 +55,9 @@ class FrameLog final : public FrameSink {
   }
 
   size_t room = SIZE_MAX;
-  std::deque<SentFrame> frames;  // a deque, since what NewFrame returned stays valid
+  bool keeps_memory = false;
+  std::vector<MessageMemory> kept;  // that was given, in the order of its frames
+  std::deque<SentFrame> frames;     // a deque, since what NewFrame returned stays valid
 };
 
 // Knows every method that begins with "test.". A call's tag is its number, from 1.

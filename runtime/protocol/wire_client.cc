@@ -160,13 +160,11 @@ bool WireClient::WriteOpenNow(Call& call, const OpenRequest& request, absl::stri
   const size_t size = request.message != nullptr ? request.message->size : 0;
   if (request.message != nullptr ? !FitsNow(call, head, size) : head > max_frame_size_)
     return false;
-  const absl::Span<uint8_t> frame = NewFrame(call.stream, head + size);
-  if (frame.data() == nullptr) return false;
-  uint8_t* const to = wire::WriteOpenHead(open, frame.data());
-  if (request.message != nullptr) {
-    if (size > 0) request.message->write(request.message->object, to, size);
-    send_.TakeWhole(call, size);
+  if (!WriteMessageFrame(call.stream, head, request.message,
+                         [&open](uint8_t* to) { wire::WriteOpenHead(open, to); })) {
+    return false;
   }
+  if (request.message != nullptr) send_.TakeWhole(call, size);
   OnOpenWritten(call, open);
   if (request.half_close) OnSendEnded(call);
   return true;
@@ -199,10 +197,11 @@ bool WireClient::WriteOpen(Call& call, Instant now, Events& events) {
     return WriteHead(call, frame);
   }
   const size_t size = with_message ? out.size : 0;
-  const absl::Span<uint8_t> frame = NewFrame(call.stream, head + size);
-  if (frame.data() == nullptr) return false;
-  uint8_t* const to = wire::WriteOpenHead(open, frame.data());
-  if (size > 0) std::memcpy(to, out.bytes.get(), size);
+  MessageMemory none;
+  if (!WriteWhole(call.stream, head, size, with_message ? out.memory : none,
+                  [&open](uint8_t* to) { wire::WriteOpenHead(open, to); })) {
+    return false;
+  }
   OnOpenWritten(call, open);
   call.unwritten = nullptr;
   if (with_message) {

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -98,6 +99,36 @@ class WireMachine : public Protocol {
   absl::Span<uint8_t> NewFrame(uint32_t stream, size_t size) {
     if (control_.pending()) return {};
     return sink_.NewFrame(stream, size);
+  }
+  // Writes a frame of `head` bytes, which `write_head` fills, and the message if there is one,
+  // whole. False: there is no room.
+  template <typename WriteHead>
+  bool WriteMessageFrame(uint32_t stream, size_t head, const Payload* message,
+                         WriteHead write_head) {
+    const size_t size = message != nullptr ? message->size : 0;
+    if (ABSL_PREDICT_FALSE(message != nullptr && message->ahead != nullptr)) {
+      return WriteWhole(stream, head, size, message->ahead, write_head);
+    }
+    const absl::Span<uint8_t> frame = NewFrame(stream, head + size);
+    if (frame.data() == nullptr) return false;
+    write_head(frame.data());
+    if (size > 0) message->write(message->object, frame.data() + head, size);
+    return true;
+  }
+  // The same of a message that is in memory, behind room for the head; the sink may take it.
+  template <typename WriteHead>
+  bool WriteWhole(uint32_t stream, size_t head, size_t size, MessageMemory& memory,
+                  WriteHead write_head) {
+    if (head <= Payload::kHeadroom && memory != nullptr && !control_.pending()) {
+      const size_t offset = Payload::kHeadroom - head;
+      write_head(memory.get() + offset);
+      return sink_.AddFrame(stream, memory, offset, head + size);
+    }
+    const absl::Span<uint8_t> frame = NewFrame(stream, head + size);
+    if (frame.data() == nullptr) return false;
+    write_head(frame.data());
+    if (size > 0) std::memcpy(frame.data() + head, memory.get() + Payload::kHeadroom, size);
+    return true;
   }
   // Whether a message can be written by its command, whole and in a frame with `head` bytes before
   // it.

@@ -134,13 +134,11 @@ bool WireServer::WriteFinishNow(Call& call, const absl::Status& status, absl::st
   if (message != nullptr ? !FitsNow(call, head.size(), size) : head.size() > max_frame_size_) {
     return false;
   }
-  const absl::Span<uint8_t> frame = NewFrame(call.stream, head.size() + size);
-  if (frame.data() == nullptr) return false;
-  uint8_t* const to = wire::WriteBytes(head, frame.data());
-  if (message != nullptr) {
-    if (size > 0) message->write(message->object, to, size);
-    send_.TakeWhole(call, size);
+  if (!WriteMessageFrame(call.stream, head.size(), message,
+                         [&head](uint8_t* to) { wire::WriteBytes(head, to); })) {
+    return false;
   }
+  if (message != nullptr) send_.TakeWhole(call, size);
   call.metadata_wanted = false;
   OnSendEnded(call);
   return true;

@@ -165,6 +165,7 @@ void ServerCall::Write(const MessageLite& message, Operation& done) {
     return EndStep(done, false);
   }
   if (watchers_ != nullptr) watchers_->OnSendMessage(message);
+  endpoint_->WriteAhead(payload);
   absl::Status added;
   const SendResult result =
       endpoint_->Run([this, &added, &payload, &done](Protocol& protocol, Protocol::Events&) {

@@ -235,6 +235,7 @@ void ServerCall::End(absl::Status status) {
   // transmits. A dispatcher holds the endpoint anyway.
   std::shared_ptr<Endpoint> keep;
   if (Endpoint::Dispatching() != &endpoint) keep = endpoint.shared_from_this();
+  endpoint.WriteAhead(payload);
   message_bytes_ += payload.size;
   bool connection_ended;
   if (message_bytes_ <= kLargeMessages) {

@@ -13,22 +13,29 @@ constexpr size_t kFramesToKeep = 64;
 }  // namespace
 
 absl::Span<uint8_t> FrameBatch::Append(uint64_t stream, size_t size) {
-  uint8_t* bytes;
   if (size > IoBlock::kSize) {
-    if (large_ == nullptr) large_ = std::make_unique<std::vector<MessageMemory>>();
-    bytes = large_->emplace_back(NewMessageMemory(size)).get();
-  } else {
-    if (Room() < size) {
-      // A few small frames, or the first of many.
-      chunks_.emplace_back(chunks_.empty() ? size : IoBlock::kSize);
-      used_ = 0;
-    }
-    bytes = chunks_.back().data() + used_;
-    used_ += size;
+    MessageMemory memory = NewMessageMemory(size);
+    uint8_t* const bytes = memory.get();
+    Append(stream, std::move(memory), 0, size);
+    return absl::MakeSpan(bytes, size);
   }
+  if (Room() < size) {
+    // A few small frames, or the first of many.
+    chunks_.emplace_back(chunks_.empty() ? size : IoBlock::kSize);
+    used_ = 0;
+  }
+  uint8_t* const bytes = chunks_.back().data() + used_;
+  used_ += size;
   bytes_ += size;
   frames_.push_back({stream, absl::MakeConstSpan(bytes, size)});
   return absl::MakeSpan(bytes, size);
+}
+
+void FrameBatch::Append(uint64_t stream, MessageMemory memory, size_t offset, size_t size) {
+  if (large_ == nullptr) large_ = std::make_unique<std::vector<MessageMemory>>();
+  bytes_ += size;
+  frames_.push_back({stream, absl::MakeConstSpan(memory.get() + offset, size)});
+  large_->push_back(std::move(memory));
 }
 
 void FrameBatch::Take(FrameBatch& from) {

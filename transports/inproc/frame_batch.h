@@ -27,6 +27,8 @@ class FrameBatch {
 
   // Uninitialised bytes of a new last frame.
   absl::Span<uint8_t> Append(uint64_t stream, size_t size);
+  // The `size` bytes at `offset` of `memory`, which is kept, as a new last frame.
+  void Append(uint64_t stream, MessageMemory memory, size_t offset, size_t size);
   // Moves the frames of `from` behind ours, and leaves it empty.
   void Take(FrameBatch& from);
   // All frames, until the batch changes.

@@ -103,6 +103,24 @@ TEST(FrameBatchTest, AFrameLargerThanABlockIsMoved) {
   }
 }
 
+TEST(FrameBatchTest, MemoryThatIsGivenIsMoved) {
+  Frames expected;
+  FrameBatch waiting, filling;
+  Append(waiting, 1, 10, expected);
+  Append(filling, 2, 10, expected);
+  MessageMemory memory = NewMessageMemory(100'000);
+  std::fill_n(memory.get(), 100'000, uint8_t{'m'});
+  const uint8_t* const place = memory.get() + 64;
+  filling.Append(3, std::move(memory), 64, 90'000);
+  expected.push_back({3, std::string(90'000, 'm')});
+  Append(filling, 2, 10, expected);
+  EXPECT_EQ(place, filling.frames()[1].bytes.data());
+  waiting.Take(filling);
+  EXPECT_EQ(place, waiting.frames()[2].bytes.data());
+  ExpectHas(waiting, expected);
+  ExpectHoldsLittle(waiting);
+}
+
 TEST(FrameBatchTest, NothingIsTakenOfNothing) {
   Frames expected;
   FrameBatch waiting, nothing;

@@ -8,6 +8,14 @@
 
 namespace anywire {
 
+namespace {
+
+// What comes while a thread is in OnReadable of its receiver is received by it too, so often in a
+// row; then by the loop, for the thread has something of its own to do.
+constexpr int kTurnsInRow = 4;
+
+}  // namespace
+
 using Lock = std::unique_lock<Mutex>;
 
 bool InprocLink::Readable(int end) const {
@@ -26,9 +34,13 @@ void InprocLink::CallOnReadable(int index, Lock& lock) {
   end.in_on_readable = true;
   end.on_readable_thread = std::this_thread::get_id();
   Connection::Events& events = *end.events;
-  lock.unlock();
-  events.OnReadable();
-  lock.lock();
+  int turns = 0;
+  do {
+    end.received = false;
+    lock.unlock();
+    events.OnReadable();
+    lock.lock();
+  } while (end.received && ++turns < kTurnsInRow && end.watching && Readable(index));
   end.in_on_readable = false;
   changed_.notify_all();  // the destructor may be waiting
   if (end.watching && Readable(index)) AskLoop(end);
@@ -97,14 +109,14 @@ bool InprocConnection::HasRoom(size_t size) const {
   return waiting == 0 || waiting + size <= kInprocMaxWaiting;
 }
 
-absl::Span<uint8_t> InprocConnection::NewFrame(uint64_t stream, size_t size) {
+bool InprocConnection::Admit(size_t size) {
   ABSL_HARDENING_ASSERT(size >= 1 && size <= kInprocMaxFrameSize);
   if (!HasRoom(size)) {
     Lock lock(link_->mutex_);
     if (link_->EndedStatus(end_).ok()) {
       if (!HasRoom(size)) {
         peer_.refused = true;
-        return {};
+        return false;
       }
     } else if (!filling_.empty()) {
       peer_.waiting -= filling_.bytes();
@@ -112,7 +124,21 @@ absl::Span<uint8_t> InprocConnection::NewFrame(uint64_t stream, size_t size) {
     }
   }
   peer_.waiting.fetch_add(size, std::memory_order_relaxed);
+  return true;
+}
+
+absl::Span<uint8_t> InprocConnection::NewFrame(uint64_t stream, size_t size) {
+  if (!Admit(size)) return {};
   return filling_.Append(stream, size);
+}
+
+bool InprocConnection::AddFrame(uint64_t stream, MessageMemory& memory, size_t offset,
+                                size_t size) {
+  // A little one would not be worth a piece of memory of its own.
+  if (size <= IoBlock::kSize) return Connection::AddFrame(stream, memory, offset, size);
+  if (!Admit(size)) return false;
+  filling_.Append(stream, std::move(memory), offset, size);
+  return true;
 }
 
 bool InprocConnection::Publish() {
@@ -158,6 +184,7 @@ absl::StatusOr<absl::Span<const ReceivedFrame>> InprocConnection::Receive(Instan
     mine_.in_receive = false;
   }
   held_.Take(mine_.inbox);
+  mine_.received = true;
   lock.unlock();
   return held_.frames();
 }

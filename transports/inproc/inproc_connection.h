@@ -55,6 +55,7 @@ class InprocLink {
     bool in_on_readable = false;  // on whatever thread
     std::thread::id on_readable_thread;
     bool in_receive = false;  // a thread sleeps there
+    bool received = false;    // something, since OnReadable was called last
     bool aborted = false;     // by itself
   };
 
@@ -80,6 +81,8 @@ class InprocConnection final : public Connection, private EventLoop::Alarm {
 
   void Start(Events& events) override;
   absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size) override;
+  bool takes_memory() const override { return true; }
+  bool AddFrame(uint64_t stream, MessageMemory& memory, size_t offset, size_t size) override;
   bool Publish() override;
   absl::Status Transmit() override;
   absl::StatusOr<absl::Span<const ReceivedFrame>> Receive(Instant wait_until) override;
@@ -91,6 +94,8 @@ class InprocConnection final : public Connection, private EventLoop::Alarm {
  private:
   void OnAlarm(Instant now) override;
   bool HasRoom(size_t size) const;
+  // Counts a frame of this size as waiting, if there is room.
+  bool Admit(size_t size);
 
   const std::shared_ptr<InprocLink> link_;
   const int end_;

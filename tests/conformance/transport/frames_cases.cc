@@ -80,6 +80,48 @@ TEST_P(TransportSuite, FramesPublishedTogetherArriveTogetherOrNot) {
   }
 }
 
+// Among frames that are filled, and before and behind them.
+TEST_P(TransportSuite, FramesThatHaveBeenWrittenAlreadyKeepTheirPlaces) {
+  Pair pair = ConnectPair();
+  const size_t max = in_pieces() ? 2000 : pair.client->max_frame_size();
+  std::vector<size_t> sizes = {1, 1000, max};
+  for (const size_t size : {64u << 10, (68u << 10) - 1, 68u << 10, (68u << 10) + 1}) {
+    if (size < max) sizes.push_back(size);
+  }
+  std::mt19937_64 random(TestSeed(2));
+  for (uint64_t round = 0; round < 20; ++round) {
+    std::vector<std::string> sent(1 + random() % 6);
+    for (size_t i = 0; i < sent.size(); ++i) {
+      sent[i] = Content(3, 10 * round + i, sizes[random() % sizes.size()]);
+    }
+    std::thread sender([&pair, &sent, seed = random()] {
+      std::mt19937_64 ways(seed);
+      for (const std::string& text : sent) {
+        const size_t offset = ways() % 100;
+        MessageMemory memory = MemoryWith(text, offset);
+        for (;;) {
+          const int before = pair.client->writable_calls();
+          if (ways() % 2 == 0 ? pair.client->TryWrite(3, text)
+                              : pair.client->TryAdd(3, memory, offset, text.size())) {
+            break;
+          }
+          ASSERT_TRUE(pair.client->Transmit().ok());
+          ASSERT_TRUE(pair.client->WaitForWritableCalls(before + 1));
+        }
+        if (ways() % 2 == 0) {
+          ASSERT_TRUE(pair.client->Transmit().ok());
+        }
+      }
+      ASSERT_TRUE(pair.client->Transmit().ok());
+    });
+    std::vector<Frame> received;
+    const absl::Status status = pair.server->Receive(sent.size(), received);
+    sender.join();
+    ASSERT_TRUE(status.ok()) << status;
+    for (size_t i = 0; i < sent.size(); ++i) ASSERT_EQ(sent[i], received[i].bytes) << i;
+  }
+}
+
 TEST_P(TransportSuite, WhatIsNotPublishedStays) {
   Pair pair = ConnectPair();
   Connection& connection = pair.client->connection();

@@ -17,6 +17,12 @@ std::string Content(uint64_t stream, uint64_t number, size_t size) {
   return result;
 }
 
+MessageMemory MemoryWith(absl::string_view bytes, size_t offset) {
+  MessageMemory memory = NewMessageMemory(offset + bytes.size());
+  std::memcpy(memory.get() + offset, bytes.data(), bytes.size());
+  return memory;
+}
+
 Peer::Peer(EventLoop& loop, std::unique_ptr<Connection> connection)
     : loop_(loop), connection_(std::move(connection)) {
   connection_->Start(*this);
@@ -36,6 +42,11 @@ bool Peer::TryWrite(uint64_t stream, absl::string_view bytes) {
   EXPECT_EQ(bytes.size(), room.size());
   std::memcpy(room.data(), bytes.data(), bytes.size());
   return true;
+}
+
+bool Peer::TryAdd(uint64_t stream, MessageMemory& memory, size_t offset, size_t size) {
+  absl::MutexLock lock(&fill_mutex_);
+  return connection_->AddFrame(stream, memory, offset, size);
 }
 
 bool Peer::Publish() {

@@ -37,6 +37,8 @@ struct Frame {
 // Bytes that can be checked without keeping them: each follows from the stream, the number of the
 // frame and its place.
 std::string Content(uint64_t stream, uint64_t number, size_t size);
+// Memory that has `bytes` at `offset`.
+MessageMemory MemoryWith(absl::string_view bytes, size_t offset);
 
 class Peer final : private Connection::Events {
  public:
@@ -53,6 +55,9 @@ class Peer final : private Connection::Events {
 
   // Writes one frame, which the next Transmit publishes. False: no room.
   bool TryWrite(uint64_t stream, absl::string_view bytes) ABSL_LOCKS_EXCLUDED(fill_mutex_);
+  // The same with a frame that is the `size` bytes at `offset` of `memory`.
+  bool TryAdd(uint64_t stream, MessageMemory& memory, size_t offset, size_t size)
+      ABSL_LOCKS_EXCLUDED(fill_mutex_);
   // Publishes. Whether there is something for Transmit to do.
   bool Publish() ABSL_LOCKS_EXCLUDED(mutex_, fill_mutex_);
   // Publishes and transmits, or has the thread do it that already does. What is left goes on by

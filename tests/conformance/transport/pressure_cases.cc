@@ -1,5 +1,6 @@
 // A peer that does not read: sending finds an end, and begins again.
 #include <atomic>
+#include <cstring>
 #include <thread>
 
 #include "gmock/gmock.h"
@@ -46,6 +47,25 @@ TEST_P(PressureSuite, SendingStopsAndGoesOn) {
   ASSERT_TRUE(status.ok()) << status;
   for (uint64_t i = 0; i < sent + kMore; ++i)
     ASSERT_EQ(Content(9, i, size), received[i].bytes) << i;
+}
+
+TEST_P(PressureSuite, ARefusedFrameIsTheSendersStill) {
+  Pair pair = ConnectPair();
+  const size_t size = pair.client->max_frame_size();
+  const uint64_t sent = FillUp(*pair.client, size);
+  const std::string text = Content(9, sent, size);
+  MessageMemory memory = MemoryWith(text, 10);
+  const int before = pair.client->writable_calls();
+  ASSERT_FALSE(pair.client->TryAdd(9, memory, 10, size));
+  ASSERT_NE(nullptr, memory);
+  EXPECT_EQ(0, std::memcmp(memory.get() + 10, text.data(), size));
+  std::vector<Frame> received;
+  ASSERT_TRUE(pair.server->Receive(sent, received).ok());
+  EXPECT_TRUE(pair.client->WaitForWritableCalls(before + 1));
+  EXPECT_TRUE(pair.client->TryAdd(9, memory, 10, size));
+  EXPECT_EQ(nullptr, memory);
+  ASSERT_TRUE(pair.client->Transmit().ok());
+  EXPECT_EQ((Frame{9, text}), pair.server->ReceiveOne().value_or(Frame{}));
 }
 
 // Refused with nobody sending again: OnWritable alone carries on, once the peer reads.
