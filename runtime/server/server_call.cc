@@ -245,7 +245,10 @@ void ServerCall::End(absl::Status status) {
       return connection_.GiveBack(*this);
     });
   } else {
-    endpoint.Run(finish);
+    endpoint.Run([this, &finish](Protocol& protocol, Protocol::Events& events) {
+      finish(protocol, events);
+      over_ = true;  // for EndEarly: an event could come when the connection has ended
+    });
     handler_->GiveBack(std::move(invocation_), message_bytes_);
     connection_ended =
         endpoint.Run([this](Protocol&, Protocol::Events&) { return connection_.GiveBack(*this); });

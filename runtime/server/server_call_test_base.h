@@ -39,6 +39,7 @@ class ServerCallTest : public testing::Test {
     runtime_ = std::make_unique<Runtime>(Transports(), Configured(configuration));
     server_ = std::make_unique<Server>(*runtime_);
     server_->AddService(&service_);
+    for (Service* const service : services_) server_->AddService(service);
     for (const auto& interceptor : interceptors_) server_->AddInterceptor(interceptor);
     server_->Listen(kAddress);
     const absl::Status status = server_->Start();
@@ -52,6 +53,7 @@ class ServerCallTest : public testing::Test {
   }
 
   TestService service_;
+  std::vector<Service*> services_;  // others
   std::vector<std::shared_ptr<ServerInterceptor>> interceptors_;
   std::unique_ptr<Runtime> runtime_;
   std::unique_ptr<Server> server_;
