@@ -11,6 +11,7 @@
 
 #include "absl/base/attributes.h"
 #include "absl/base/thread_annotations.h"
+#include "anywire/futex.h"
 
 namespace anywire {
 
@@ -36,13 +37,31 @@ class ABSL_LOCKABLE Mutex {
   // "Futexes Are Tricky" (Drepper 2011), mutex 2.
   enum : uint32_t { kFree, kHeld, kWanted };
 
+  static constexpr int kLooks = 50;
+  static void PauseProcessor() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+
   // Out of line: what is inlined everywhere is the part that mostly runs.
   ABSL_ATTRIBUTE_NOINLINE void LockContended() {
+    // A lock is mostly held for less time than it takes to fall asleep.
+    for (int looks = 0; looks < kLooks; ++looks) {
+      uint32_t state = kFree;
+      if (state_.load(std::memory_order_relaxed) == kFree &&
+          state_.compare_exchange_strong(state, kHeld, std::memory_order_acquire)) {
+        return;
+      }
+      PauseProcessor();
+    }
     while (state_.exchange(kWanted, std::memory_order_acquire) != kFree) {
-      state_.wait(kWanted, std::memory_order_relaxed);
+      FutexWait(state_, kWanted);
     }
   }
-  ABSL_ATTRIBUTE_NOINLINE void WakeOne() { state_.notify_one(); }
+  ABSL_ATTRIBUTE_NOINLINE void WakeOne() { FutexWakeOne(&state_); }
 
   std::atomic<uint32_t> state_{kFree};
 };

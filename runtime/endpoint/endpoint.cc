@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "anywire/call_scope.h"
+#include "anywire/futex.h"
 
 namespace anywire {
 namespace {
@@ -28,13 +29,17 @@ thread_local constinit Endpoint::ThisThread Endpoint::this_thread_;
 
 void BlockingOperation::Done(bool ok) {
   ok_ = ok;
-  if (state_.exchange(kDone, std::memory_order_acq_rel) == kParked) state_.notify_one();
+  if (state_.exchange(kDone, std::memory_order_acq_rel) == kParked) FutexWakeOne(&state_);
+}
+
+void BlockingOperation::SleepWhileParked() const {
+  while (state_.load(std::memory_order_acquire) == kParked) FutexWait(state_, kParked);
 }
 
 void BlockingOperation::Wait() {
   uint32_t expected = kPending;
   if (state_.compare_exchange_strong(expected, kParked, std::memory_order_acq_rel)) {
-    state_.wait(kParked, std::memory_order_acquire);
+    SleepWhileParked();
   }
 }
 

@@ -71,6 +71,7 @@ class BlockingOperation final : public Operation {
   friend class test::EndpointPeek;
   // Parked: its thread sleeps on state_. Promoted: it has been woken to take the reader's role.
   enum State : uint32_t { kPending, kParked, kPromoted, kDone };
+  void SleepWhileParked() const;
   bool done() const { return state_.load(std::memory_order_acquire) == kDone; }
   std::atomic<uint32_t> state_{kPending};
   bool ok_ = false;

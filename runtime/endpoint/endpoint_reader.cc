@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "anywire/futex.h"
 #include "runtime/endpoint/endpoint.h"
 
 namespace anywire {
@@ -167,7 +168,7 @@ void Endpoint::Park(BlockingOperation& operation) {
   }
   operation.next_parked_ = std::exchange(parked_, &operation);
   mutex_.Unlock();
-  operation.state_.wait(State::kParked, std::memory_order_acquire);
+  operation.SleepWhileParked();
   mutex_.Lock();
   for (BlockingOperation** link = &parked_; *link != nullptr; link = &(*link)->next_parked_) {
     if (*link != &operation) continue;
@@ -187,7 +188,7 @@ void Endpoint::Promote() {
     if (next->state_.compare_exchange_strong(expected, BlockingOperation::kPromoted,
                                              std::memory_order_acq_rel)) {
       promoted_ = next;
-      next->state_.notify_one();
+      FutexWakeOne(&next->state_);
     }
   }
 }

@@ -13,7 +13,7 @@
 
 #include "absl/base/macros.h"
 #include "absl/base/optimization.h"
-#include "transports/shm/futex.h"
+#include "anywire/futex.h"
 
 namespace anywire {
 namespace {
@@ -126,7 +126,7 @@ absl::Status ShmConnection::Transmit() {
     case Sleep::kAwake:
       break;
     case Sleep::kThread:
-      FutexWakeOne(output_.rung_word());
+      SharedFutexWakeOne(output_.rung_word());
       break;
     case Sleep::kLoop:
       RingSocket();
@@ -191,7 +191,8 @@ bool ShmConnection::SleepUntil(Instant wait_until) {
     // Who ends the connection wakes us after it has stored state_.
     if (state_.load() != State::kOpen) break;
     if (const uint32_t rung = consumer.Rung(); !consumer.IsRungFor(rung)) {
-      FutexWait(input_.rung_word(), rung, std::min<std::chrono::nanoseconds>(left, kLongestSleep));
+      SharedFutexWait(input_.rung_word(), rung,
+                      std::min<std::chrono::nanoseconds>(left, kLongestSleep));
     }
     if (!consumer.HasNews()) LookForPeer();
   }
@@ -287,7 +288,7 @@ void ShmConnection::End(State state) {
       MutexLock lock(&sleep_mutex_);
       thread_sleeps = input_.consumer().announced() == Sleep::kThread;
     }
-    if (thread_sleeps) FutexWakeOne(input_.rung_word());
+    if (thread_sleeps) SharedFutexWakeOne(input_.rung_word());
     return;
   }
 }
