@@ -94,17 +94,25 @@ class BesideGrpcTest(unittest.TestCase):
         return comparison
 
     def test_lower_is_better_for_latencies(self):
-        self.assertEqual(self.compare((10, 9, 11), (100, 90, 110)).outcome, targets.FASTER)
+        self.assertEqual(self.compare((10, 9, 11), (100, 90, 110)).outcome, targets.BETTER)
         self.assertAlmostEqual(self.compare((10, 9, 11), (100, 90, 110)).ratio, 10)
-        self.assertEqual(self.compare((100, 90, 110), (10, 9, 11)).outcome, targets.SLOWER)
+        self.assertEqual(self.compare((100, 90, 110), (10, 9, 11)).outcome, targets.WORSE)
 
     def test_higher_is_better_for_rates_and_the_better_api_counts(self):
         comparison = self.compare((100, 90, 110), (40, 39, 41), "in-flight-64", "per_s")
-        self.assertEqual(comparison.outcome, targets.SLOWER)  # than the callback API's 120
+        self.assertEqual(comparison.outcome, targets.WORSE)  # than the callback API's 120
         self.assertAlmostEqual(comparison.ratio, 100 / 120)
 
     def test_spreads_that_meet_are_even(self):
         self.assertEqual(self.compare((10, 9, 12), (13, 12, 14)).outcome, targets.EVEN)
+
+    def test_time_and_memory_are_claimed_apart(self):
+        slower = self.compare((100, 90, 110), (10, 9, 11))
+        larger = self.compare((8000, 8000, 8000), (5000, 5000, 5000), "idle", "client_heap_bytes")
+        faster = self.compare((10, 9, 11), (100, 90, 110))
+        self.assertEqual(list(targets.claims([slower, larger, faster])),
+                         [("never slower than gRPC", 2, [slower]), ("never more memory than gRPC", 1, [larger])])
+        self.assertEqual(list(targets.claims([faster])), [("never slower than gRPC", 1, [])])
 
     def test_parts_of_different_capacities_are_not_compared(self):
         found = Results([row("open-50", system, p99_us=1.0) for system in scenarios.SYSTEMS])
@@ -147,7 +155,7 @@ class PageTest(unittest.TestCase):
         self.check(text)
         self.assertNotIn("<script", text)
         self.assertIn("raw spinning + 3 us", text)
-        self.assertIn("Never slower than gRPC", text)
+        self.assertIn("never slower than gRPC", text)
 
     def test_it_takes_no_results(self):
         self.check(report.page({}, {}, Results()))

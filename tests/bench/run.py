@@ -293,13 +293,10 @@ def show_targets(found, counts):
         if verdict.met is not None:
             print("%-7s %-66s %s; goal: %s" % (
                 "met" if verdict.met else "missed", verdict.title, verdict.measured, verdict.goal))
-    comparisons = targets.beside_grpc(found)
-    slower = [one for one in comparisons if one.outcome == targets.SLOWER]
-    if comparisons:
-        print("%-7s never slower than gRPC: %d of %d configurations are" %
-              ("missed" if slower else "met", len(slower), len(comparisons)))
-    for one in slower:
-        print("          %s/%s/%s: %.2f times as good" % (one.scenario, one.transport, one.placement, one.ratio))
+    for text, count, worse in targets.claims(targets.beside_grpc(found)):
+        print("%-7s %s: %d of %d configurations are worse" % ("missed" if worse else "met", text, len(worse), count))
+        for one in worse:
+            print("          %s/%s/%s: %.2f times as good" % (one.scenario, one.transport, one.placement, one.ratio))
 
 
 def main(arguments):

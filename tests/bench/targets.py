@@ -152,10 +152,10 @@ def verdicts(results, counts=None):
     return found
 
 
-# ---- never slower than gRPC
+# ---- beside gRPC: never slower, and never larger
 
 
-FASTER, EVEN, SLOWER = "faster", "even", "slower"
+BETTER, EVEN, WORSE = "better", "even", "worse"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,6 +163,7 @@ class Comparison:
     scenario: str
     transport: str
     placement: str
+    of_memory: bool  # not of time
     outcome: str
     ratio: float  # how many times better than the best of gRPC's; below 1: worse
 
@@ -192,6 +193,15 @@ def beside_grpc(results, table=scenarios.SCENARIOS):
             if figures.overlap(ours, best):
                 outcome = EVEN
             else:
-                outcome = FASTER if ratio > 1 else SLOWER
-            comparisons.append(Comparison(scenario.name, row.transport, row.placement, outcome, ratio))
+                outcome = BETTER if ratio > 1 else WORSE
+            comparisons.append(Comparison(
+                scenario.name, row.transport, row.placement, metric is scenarios.MEMORY, outcome, ratio))
     return comparisons
+
+
+def claims(comparisons):
+    """What is claimed of them: for each claim its text, how many it is of, and those that contradict it."""
+    for text, of_memory in (("never slower than gRPC", False), ("never more memory than gRPC", True)):
+        those = [one for one in comparisons if one.of_memory == of_memory]
+        if those:
+            yield text, len(those), [one for one in those if one.outcome == WORSE]
