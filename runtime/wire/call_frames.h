@@ -14,7 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "runtime/wire/frame_kinds.h"
-#include "runtime/wire/varint.h"
+#include "transports/varint.h"
 
 namespace anywire::wire {
 

@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
-#include "runtime/wire/varint.h"
+#include "transports/varint.h"
 
 namespace anywire::wire {
 namespace {

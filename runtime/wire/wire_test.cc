@@ -10,7 +10,7 @@
 #include "runtime/wire/call_frames.h"
 #include "runtime/wire/control_frames.h"
 #include "runtime/wire/metadata_block.h"
-#include "runtime/wire/varint.h"
+#include "transports/varint.h"
 
 namespace anywire::wire {
 namespace {

@@ -1,8 +1,8 @@
 // Variable-length integers: seven bits a byte, least significant first, the top bit set on all
 // bytes but the last (as in protobuf). Unsigned 64 bits, at most ten bytes. The shortest form is
 // the only one: others are refused, so that one value has one encoding.
-#ifndef ANYWIRE_RUNTIME_WIRE_VARINT_H_
-#define ANYWIRE_RUNTIME_WIRE_VARINT_H_
+#ifndef ANYWIRE_TRANSPORTS_VARINT_H_
+#define ANYWIRE_TRANSPORTS_VARINT_H_
 
 #include <bit>
 #include <cstddef>
@@ -106,4 +106,4 @@ class Reader {
 
 }  // namespace anywire::wire
 
-#endif  // ANYWIRE_RUNTIME_WIRE_VARINT_H_
+#endif  // ANYWIRE_TRANSPORTS_VARINT_H_
