@@ -1,0 +1,57 @@
+// Memory for frames, which are many and live shortly: buffers go back to the pool and serve the
+// next frames. One pool serves all connections of a thread, so that an idle one owns none.
+#ifndef ANYWIRE_TRANSPORTS_UDP_RELIABILITY_BUFFER_POOL_H_
+#define ANYWIRE_TRANSPORTS_UDP_RELIABILITY_BUFFER_POOL_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "transports/udp/reliability/options.h"
+
+namespace anywire::udp {
+
+// One user at a time. Outlives its buffers.
+class BufferPool {
+ public:
+  struct Return {
+    BufferPool* pool = nullptr;
+    uint8_t size_class = 0;
+    void operator()(uint8_t* memory) const { pool->Put(memory, size_class); }
+  };
+  using Buffer = std::unique_ptr<uint8_t[], Return>;
+
+  // The most that is kept for later, in bytes.
+  static constexpr size_t kMostKept = 1 << 20;
+
+  BufferPool() = default;
+  ~BufferPool();
+  BufferPool(const BufferPool&) = delete;
+  BufferPool& operator=(const BufferPool&) = delete;
+
+  // At least `size` bytes, 1 to kLargestMaxFrameSize; less than twice as many, and at least 64.
+  Buffer Take(size_t size);
+
+  size_t kept() const { return kept_; }
+
+ private:
+  // 64 bytes, 128 and so on.
+  static constexpr int kClasses = 11;
+  static constexpr size_t kSmallest = 64;
+  static_assert(kSmallest << (kClasses - 1) == kLargestMaxFrameSize);
+
+  // What a buffer begins with while it is kept.
+  struct Idle {
+    Idle* next;
+  };
+
+  void Put(uint8_t* memory, uint8_t size_class);
+
+  std::array<Idle*, kClasses> idle_{};
+  size_t kept_ = 0;
+};
+
+}  // namespace anywire::udp
+
+#endif  // ANYWIRE_TRANSPORTS_UDP_RELIABILITY_BUFFER_POOL_H_

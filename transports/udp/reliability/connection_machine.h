@@ -1,0 +1,189 @@
+// One end of a connection, without I/O, clock and threads: frames, packets, commands and the time
+// go in; packets, frames and the next wake-up come out. PROTOCOL.md has what travels.
+//
+//   owner ── NewFrame ──>  | FrameSender |  ── PollDatagram ──>  socket
+//   owner <── Receive ──   | FrameReceiver |  <── HandleDatagram ──
+//
+// After any function that is not const, the owner calls PollDatagram until it gives none, then
+// looks at has_frames, TakeRoom and state, and sets its alarm for NextWakeup. A batch of packets
+// is best handed in whole before that: it is then acknowledged once.
+#ifndef ANYWIRE_TRANSPORTS_UDP_RELIABILITY_CONNECTION_MACHINE_H_
+#define ANYWIRE_TRANSPORTS_UDP_RELIABILITY_CONNECTION_MACHINE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "anywire/frame.h"
+#include "transports/udp/reliability/buffer_pool.h"
+#include "transports/udp/reliability/client_handshake.h"
+#include "transports/udp/reliability/congestion_controller.h"
+#include "transports/udp/reliability/frame_receiver.h"
+#include "transports/udp/reliability/frame_sender.h"
+#include "transports/udp/reliability/keyed_random.h"
+#include "transports/udp/reliability/loss_detector.h"
+#include "transports/udp/reliability/options.h"
+#include "transports/udp/reliability/pacer.h"
+#include "transports/udp/reliability/packet.h"
+#include "transports/udp/reliability/path_mtu.h"
+#include "transports/udp/reliability/received_packets.h"
+#include "transports/udp/reliability/time.h"
+
+namespace anywire::udp {
+
+// Used by one thread at a time.
+class ConnectionMachine final : public FrameSink, private LossDetector::Listener {
+ public:
+  enum class State {
+    kOpening,   // a client without an ACCEPT
+    kHalfOpen,  // a server without a DATA packet
+    kOpen,
+    kClosing,   // Close was called: what is on its way is still being sent
+    kDraining,  // the peer has closed, and all its frames have come; its CLOSE is acknowledged
+    kEnded,
+  };
+
+  // A client's, which opens. `pool` outlives it. `seed`: from the operating system, secret.
+  static std::unique_ptr<ConnectionMachine> Connect(const Options& options, BufferPool& pool,
+                                                    const SipKey& seed, Instant now);
+  // A server's, for an OPEN with a valid token.
+  static std::unique_ptr<ConnectionMachine> Accept(const Options& options, BufferPool& pool,
+                                                   const SipKey& seed, Instant now,
+                                                   const OpenPacket& open, uint64_t server_id);
+  ~ConnectionMachine() override;
+
+  // ---- packets
+  // A client's: any datagram from the server's address.
+  void HandleDatagram(Instant now, absl::Span<const uint8_t> datagram);
+  // A DATA packet for our id, whose check is right; the endpoint of a server hands it in.
+  void HandleData(Instant now, const DataPacket& packet);
+  // A server's: the client has not seen our ACCEPT.
+  void ResendAccept() { accept_due_ = state_ == State::kHalfOpen; }
+
+  // Writes the next packet, if there is one to be sent now, and returns its size. `to` has
+  // Options::max_datagram_size bytes.
+  size_t PollDatagram(Instant now, absl::Span<uint8_t> to);
+
+  // ---- time
+  // When to call HandleWakeup; may change with every call of anything. Early calls do no harm.
+  Instant NextWakeup() const;
+  void HandleWakeup(Instant now);
+
+  // ---- frames out; when kOpen, or kHalfOpen (they wait). When ended, they go nowhere.
+  // See FrameSink; the sink's largest frame is max_frame_size().
+  absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size) override;
+  // Once after NewFrame has refused: whether there is room again.
+  bool TakeRoom();
+  // The largest frame that NewFrame gives and Receive delivers; known when no longer kOpening.
+  size_t max_frame_size() const { return max_frame_size_; }
+
+  // ---- frames in
+  bool has_frames() const { return receiver_.has_frames(); }
+  // Gives back the frames of the last Receive and those that have come; none is also an answer.
+  // Views live until the next Receive or ReleaseFrames. Not calling it is back-pressure.
+  absl::Span<const ReceivedFrame> Receive() { return receiver_.Receive(); }
+  void ReleaseFrames() { receiver_.Release(); }
+
+  // ---- the end
+  // Whether to ask for a sign of life when nothing comes for a while (Options::keepalive_interval).
+  void KeepAlive(bool on);
+  // Says goodbye: frames given to us still travel, for at most Options::linger_timeout; nothing is
+  // received any more.
+  void Close(Instant now);
+  // Ends it now; the peer is told once. `text` is cut to kMaxAbortText.
+  void Abort(Instant now, absl::StatusCode code, absl::string_view text);
+
+  State state() const { return state_; }
+  // OK before kClosing, kDraining and kEnded; then why. UNAVAILABLE for the peer's or the path's
+  // end, DATA_LOSS for a breach of the peer's, RESOURCE_EXHAUSTED and FAILED_PRECONDITION for an
+  // OPEN that was refused. The frames that came before may still be received.
+  const absl::Status& status() const { return status_; }
+
+  uint64_t local_id() const { return local_id_; }
+  uint64_t client_id() const { return is_client_ ? local_id_ : remote_id_; }
+  const RttEstimator& rtt() const { return loss_.rtt(); }
+  size_t datagram_size() const { return mtu_->current(); }
+  // Counts (kFrameCost) of frames held, to be sent and received.
+  size_t held() const { return sender_.held() + receiver_.held(); }
+
+ private:
+  ConnectionMachine(const Options& options, BufferPool& pool, const SipKey& seed, Instant now,
+                    bool is_client, uint64_t local_id);
+
+  // connection_input.cc
+  void HandleOpening(Instant now, PacketKind kind, absl::Span<const uint8_t> datagram);
+  void Open(const Parameters& peer, uint64_t remote_id);
+  bool HandleChunks(Instant now, absl::Span<const uint8_t> chunks, bool* ack_eliciting);
+  const char* HandleChunk(Instant now, const ChunkReader& reader);
+  void OnPeerAbort(const AbortChunk& abort);
+  void CheckPeerClosed(Instant now);
+  // LossDetector::Listener
+  void OnPieceAcked(const FramePiece& piece) override { sender_.OnPieceAcked(piece); }
+  void OnPieceLost(const FramePiece& piece) override { sender_.OnPieceLost(piece); }
+  void OnPacketAcked(const SentPacket& packet) override;
+  void OnPacketLost(const SentPacket& packet) override;
+
+  // connection_output.cc
+  size_t WriteAccept(Instant now, absl::Span<uint8_t> to);
+  size_t WriteAbort(absl::Span<uint8_t> to);
+  size_t WriteProbe(Instant now, size_t size, absl::Span<uint8_t> to);
+  size_t WriteData(Instant now, absl::Span<uint8_t> to);
+  bool MaySendData(Instant now);
+  void WriteFrames(ChunkWriter& writer, SentPacket& packet);
+  size_t Send(Instant now, SentPacket packet, ChunkWriter& writer, uint8_t* to);
+  void MaybeSkipNumber();
+
+  // connection_machine.cc
+  Instant IdleDeadline() const;
+  void CheckClosed(Instant now);
+  void End(absl::Status why);
+  void Breach(Instant now, absl::string_view why);
+  void OnLossTimer(Instant now);
+
+  const Options options_;
+  const bool is_client_;
+  const uint64_t local_id_;
+  uint64_t remote_id_ = 0;
+  KeyedRandom random_;
+  State state_;
+  absl::Status status_;
+  size_t max_frame_size_ = 0;
+
+  std::optional<ClientHandshake> handshake_;  // while kOpening
+  bool accept_due_ = false;                   // a server's ACCEPT is to be sent
+  int accepts_sent_ = 0;
+  Instant accept_sent_;
+
+  std::unique_ptr<CongestionController> congestion_;
+  LossDetector loss_;
+  Pacer pacer_;
+  std::optional<PathMtu> mtu_;
+  ReceivedPackets received_;
+  FrameSender sender_;
+  FrameReceiver receiver_;
+
+  Duration idle_timeout_;
+  Instant last_received_;
+  Instant idle_since_;  // last sign of life, or the first thing sent since
+  bool sent_since_received_ = false;
+  bool keep_alive_ = false;
+  bool ping_due_ = false;
+  int probes_due_ = 0;  // ack-eliciting packets past the congestion window
+  bool max_data_due_ = false;
+  bool close_due_ = false;
+  bool close_acked_ = false;
+  std::optional<std::string> abort_due_;
+  uint8_t abort_code_ = 0;
+  Instant paced_until_ = Instant::min();
+  Instant end_due_ = kNever;  // of handshake, linger, drain
+  uint64_t next_skip_ = 0;    // packet number to leave out
+};
+
+}  // namespace anywire::udp
+
+#endif  // ANYWIRE_TRANSPORTS_UDP_RELIABILITY_CONNECTION_MACHINE_H_

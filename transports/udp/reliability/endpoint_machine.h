@@ -1,0 +1,89 @@
+// The server's side of a socket: tells which connection a datagram is for, makes new ones, and
+// answers strangers without remembering them.
+#ifndef ANYWIRE_TRANSPORTS_UDP_RELIABILITY_ENDPOINT_MACHINE_H_
+#define ANYWIRE_TRANSPORTS_UDP_RELIABILITY_ENDPOINT_MACHINE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/types/span.h"
+#include "transports/udp/reliability/address_token.h"
+#include "transports/udp/reliability/buffer_pool.h"
+#include "transports/udp/reliability/connection_machine.h"
+#include "transports/udp/reliability/keyed_random.h"
+#include "transports/udp/reliability/peer_address.h"
+#include "transports/udp/reliability/rate_limit.h"
+
+namespace anywire::udp {
+
+struct EndpointOptions {
+  Options connection;
+  // Connections at a time, and how many of them may be half open; more are refused.
+  size_t max_connections = 100'000;
+  size_t max_half_open = 4096;
+  // Answers to strangers in a second, 1 to a million each; more are not sent.
+  int retries_per_second = 20'000;
+  int refusals_per_second = 100;
+  int resets_per_second = 100;
+};
+
+// Used by one thread at a time.
+class EndpointMachine {
+ public:
+  // `pool` outlives it and its connections. `seed`: from the operating system, secret.
+  EndpointMachine(const EndpointOptions& options, BufferPool& pool, const SipKey& seed);
+
+  struct Outcome {
+    // The connection that took the datagram; null when none did.
+    ConnectionMachine* connection = nullptr;
+    // When that is new: it, which the caller owns from now on, and calls Remove before it goes.
+    std::unique_ptr<ConnectionMachine> opened;
+    // Bytes of an answer to the sender in `reply`; 0: none.
+    size_t reply_size = 0;
+  };
+  // `reply` has kLargestReplySize bytes.
+  Outcome HandleDatagram(Instant now, const PeerAddress& from, absl::Span<const uint8_t> datagram,
+                         absl::Span<uint8_t> reply);
+
+  // Forgets a connection of ours: what comes for it is a stranger's from now on.
+  void Remove(const ConnectionMachine& connection);
+
+  // Refuses new connections from now on; those that are open go on.
+  void StopListening() { listening_ = false; }
+
+  size_t connections() const { return by_id_.size(); }
+  size_t half_open() const { return half_open_; }
+
+ private:
+  struct Known {
+    ConnectionMachine* connection = nullptr;
+    PeerAddress address;
+    bool half_open = false;
+  };
+  using Opening = std::pair<PeerAddress, uint64_t>;  // where a client is, and the id it chose
+
+  Outcome HandleOpen(Instant now, const PeerAddress& from, const OpenPacket& open,
+                     absl::Span<uint8_t> reply);
+  Outcome HandleData(Instant now, const PeerAddress& from, const DataPacket& packet,
+                     absl::Span<uint8_t> reply);
+  Outcome Refuse(Instant now, uint64_t client_id, RefuseReason reason, absl::Span<uint8_t> reply);
+
+  const EndpointOptions options_;
+  BufferPool& pool_;
+  KeyedRandom random_;
+  AddressTokens tokens_;
+  RateLimit retries_;
+  RateLimit refusals_;
+  RateLimit resets_;
+  bool listening_ = true;
+  size_t half_open_ = 0;
+  absl::flat_hash_map<uint64_t, Known> by_id_;
+  absl::flat_hash_map<Opening, uint64_t> by_opening_;  // the id of the connection made for it
+};
+
+}  // namespace anywire::udp
+
+#endif  // ANYWIRE_TRANSPORTS_UDP_RELIABILITY_ENDPOINT_MACHINE_H_

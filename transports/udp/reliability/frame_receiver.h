@@ -1,0 +1,111 @@
+// Frames from chunks: puts parts together, keeps the order of each stream, and holds the peer to
+// its credit.
+#ifndef ANYWIRE_TRANSPORTS_UDP_RELIABILITY_FRAME_RECEIVER_H_
+#define ANYWIRE_TRANSPORTS_UDP_RELIABILITY_FRAME_RECEIVER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "anywire/frame.h"
+#include "transports/udp/reliability/buffer_pool.h"
+#include "transports/udp/reliability/chunk.h"
+#include "transports/udp/reliability/interval_set.h"
+#include "transports/udp/reliability/options.h"
+#include "transports/udp/reliability/sequence_ring.h"
+
+namespace anywire::udp {
+
+// Memory for a frame is taken whole when its first part comes. It is within the credit that the
+// peer was given, which counts whole frames, so a window is what a peer can make us hold (twice
+// that, as buffers are rounded up).
+class FrameReceiver {
+ public:
+  // A frame in more separate pieces than this is a breach. A sender cuts frames into few.
+  static constexpr size_t kMaxPieces = 256;
+
+  // `pool` outlives it.
+  FrameReceiver(const Options& options, BufferPool& pool);
+  ~FrameReceiver();
+
+  // Null, or how the peer is in breach.
+  const char* OnFrame(const FrameChunk& chunk);
+  const char* OnClose(uint64_t frames);
+
+  // Whether Receive has frames to give.
+  bool has_frames() const { return !ready_.empty(); }
+  // Whether the peer has said that no more frames come, and all are ready or have been given.
+  bool is_complete() const { return closed_ && slots_.begin() == last_frame_ + 1; }
+
+  // Gives back the frames of the last Receive, and those that are ready: in order within each
+  // stream. Views until the next Receive or Release.
+  absl::Span<const ReceivedFrame> Receive();
+  void Release();
+  // Drops all frames, given or not.
+  void Clear();
+
+  // The sum of the counts of frames that the peer may have begun since the beginning. Grows with
+  // Release.
+  uint64_t credit() const { return released_ + window_; }
+  // Whether the peer should be told of it: enough has been released since OnCreditSent.
+  bool credit_due() const { return credit() - told_credit_ >= window_ / 4; }
+  void OnCreditSent() { told_credit_ = credit(); }
+  // What was told has been lost.
+  void OnCreditLost() { told_credit_ = 0; }
+
+  // Counts of frames that are held, whole or not.
+  size_t held() const { return static_cast<size_t>(begun_ - released_); }
+
+ private:
+  struct Frame {
+    uint64_t id = 0;
+    uint64_t stream = 0;
+    uint64_t after = 0;
+    size_t size = 0;
+    BufferPool::Buffer bytes;
+    IntervalSet received;
+    uint64_t received_bytes = 0;
+    std::unique_ptr<Frame> next_idle;
+
+    bool is_complete() const { return received_bytes == size; }
+  };
+  // Of each frame id from the lowest that has not been delivered.
+  struct Slot {
+    std::unique_ptr<Frame> frame;  // until it is delivered
+    uint64_t successor = 0;        // id of the frame that follows it and has begun; 0: none
+    bool delivered = false;
+  };
+
+  const char* Begin(const FrameChunk& chunk, Slot& slot);
+  const char* Put(Frame& frame, const FrameChunk& chunk);
+  bool IsDelivered(uint64_t id) const {
+    return id < slots_.begin() || (id < slots_.end() && slots_[id].delivered);
+  }
+  void ReserveSlots(uint64_t id);
+  // The frame and those that waited for it.
+  void Deliver(uint64_t id);
+  std::unique_ptr<Frame> TakeFrame();
+  void PutFrame(std::unique_ptr<Frame> frame);
+
+  const size_t max_frame_size_;
+  const uint64_t window_;
+  BufferPool& pool_;
+  SequenceRing<Slot> slots_{1};
+  std::vector<std::unique_ptr<Frame>> ready_;
+  std::vector<std::unique_ptr<Frame>> given_;
+  std::vector<ReceivedFrame> views_;
+  std::unique_ptr<Frame> idle_;  // for the next frames
+  size_t idle_count_ = 0;
+
+  uint64_t begun_ = 0;     // counts of all frames begun since the beginning
+  uint64_t released_ = 0;  // and released
+  uint64_t told_credit_;
+  bool closed_ = false;
+  uint64_t last_frame_ = 0;  // when closed_
+};
+
+}  // namespace anywire::udp
+
+#endif  // ANYWIRE_TRANSPORTS_UDP_RELIABILITY_FRAME_RECEIVER_H_

@@ -1,0 +1,68 @@
+// What can be set of a connection, and the constants that cannot.
+#ifndef ANYWIRE_TRANSPORTS_UDP_RELIABILITY_OPTIONS_H_
+#define ANYWIRE_TRANSPORTS_UDP_RELIABILITY_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "transports/udp/reliability/time.h"
+
+namespace anywire::udp {
+
+// What every path carries, in bytes of UDP payload; also the smallest OPEN (RFC 9000, section 14).
+inline constexpr size_t kBaseDatagramSize = 1200;
+// The largest UDP payload over IPv4.
+inline constexpr size_t kLargestDatagramSize = 65'507;
+// A frame counts its bytes and this much of a window, so that many small ones are few, too.
+inline constexpr size_t kFrameCost = 64;
+// A sender begins no frame whose id is this much above the lowest unfinished one.
+inline constexpr uint64_t kFrameSpan = 4096;
+// The least that any transport offers (Connection in transport.h), and the most of the format.
+inline constexpr size_t kSmallestMaxFrameSize = 1024;
+inline constexpr size_t kLargestMaxFrameSize = 64 << 10;
+inline constexpr size_t kLargestWindow = 1 << 30;
+
+enum class CongestionControl {
+  kNewReno,  // RFC 9002, appendix B
+  kCubic,    // RFC 9438
+};
+
+// Sizes are bytes. Machines clamp nothing: values out of range are the caller's mistake and abort.
+struct Options {
+  // Largest frame that we take and give, kSmallestMaxFrameSize to kLargestMaxFrameSize.
+  size_t max_frame_size = 16 << 10;
+  // Counts of frames (kFrameCost) that we let the peer send before their owner has let go of
+  // them. More than max_frame_size + kFrameCost, at most kLargestWindow.
+  size_t receive_window = 1 << 20;
+  // Counts of frames that wait to be sent or acknowledged; beyond it NewFrame has no room.
+  size_t send_buffer = 1 << 20;
+  // Of one stream's frames so many may be begun and unacknowledged; one always may.
+  size_t stream_window = 256 << 10;
+  // Largest datagram that we take, and the most that the path MTU search looks for:
+  // kBaseDatagramSize to kLargestDatagramSize. The default is Ethernet's over IPv6.
+  size_t max_datagram_size = 1452;
+
+  // Until the round trip has been measured (kInitialRtt of RFC 9002, section 6.2.2).
+  Duration initial_rtt = std::chrono::milliseconds(333);
+  // The least time that counts as late (kGranularity of RFC 9002, section 6.1.2). RFC 9002 says a
+  // millisecond for timers of that kind; paths within a host have round trips of microseconds.
+  Duration granularity = std::chrono::microseconds(100);
+  // The longest that we delay an acknowledgement; at most a second.
+  Duration max_ack_delay = std::chrono::milliseconds(1);
+  // So many ack-eliciting packets are acknowledged at once, though they came in order.
+  int ack_every = 10;
+  CongestionControl congestion_control = CongestionControl::kCubic;
+
+  // The connection ends when nothing has come for so long; whole milliseconds, 1 ms to a day.
+  Duration idle_timeout = std::chrono::seconds(30);
+  // With KeepAlive(true), a PING goes when nothing has come for so long.
+  Duration keepalive_interval = std::chrono::seconds(10);
+  // An attempt to connect, or half a connection at a server, is given up after so long.
+  Duration handshake_timeout = std::chrono::seconds(10);
+  // After Close, what is not acknowledged by then is given up.
+  Duration linger_timeout = std::chrono::seconds(3);
+};
+
+}  // namespace anywire::udp
+
+#endif  // ANYWIRE_TRANSPORTS_UDP_RELIABILITY_OPTIONS_H_

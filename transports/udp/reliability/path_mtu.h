@@ -1,0 +1,57 @@
+// The search for the largest datagram that the path carries (DPLPMTUD, RFC 8899).
+//
+// The upper bound is tried first, since it is right on most paths; then the size is found by
+// halving. A path that stops carrying what it carried is a black hole: back to the base, and later
+// again.
+#ifndef ANYWIRE_TRANSPORTS_UDP_RELIABILITY_PATH_MTU_H_
+#define ANYWIRE_TRANSPORTS_UDP_RELIABILITY_PATH_MTU_H_
+
+#include <cstddef>
+
+#include "transports/udp/reliability/options.h"
+#include "transports/udp/reliability/time.h"
+
+namespace anywire::udp {
+
+class PathMtu {
+ public:
+  static constexpr int kMaxProbes = 3;  // RFC 8899, section 5.1.2
+  // Searching on for less than this is not worth the probes.
+  static constexpr size_t kSearchStep = 20;
+  static constexpr Duration kRaiseInterval = std::chrono::seconds(600);  // PMTU_RAISE_TIMER
+  static constexpr Duration kBlackHolePause = std::chrono::seconds(60);
+  // So many probe timeouts in a row, with large datagrams among what was sent, are a black hole.
+  static constexpr int kBlackHoleTimeouts = 3;
+
+  // `upper`: the most that both ends take, at least kBaseDatagramSize.
+  explicit PathMtu(size_t upper) : upper_(upper), too_large_(upper + 1) {}
+
+  // What datagrams may be: kBaseDatagramSize to upper.
+  size_t current() const { return current_; }
+
+  // The size of a probe that is due now; 0 when none is. One is on its way at a time.
+  size_t ProbeDue(Instant now) const;
+  // When ProbeDue will first give one, as far as time is what it waits for; kNever otherwise.
+  Instant next_due() const { return probing_ ? kNever : next_; }
+
+  void OnProbeSent(size_t size);
+  void OnProbeAcked(Instant now, size_t size);
+  void OnProbeLost(Instant now, size_t size);
+  // The count-th probe timeout in a row has passed. Returns whether current() has become the base.
+  bool OnProbeTimeout(Instant now, int count);
+
+ private:
+  size_t NextSize() const;
+  void FinishIfFound(Instant now);
+
+  const size_t upper_;
+  size_t current_ = kBaseDatagramSize;
+  size_t too_large_;  // the least that is known not to pass, or one above upper_
+  Instant next_ = Instant::min();
+  bool probing_ = false;  // one is on its way
+  int lost_probes_ = 0;   // of the size at hand, in a row
+};
+
+}  // namespace anywire::udp
+
+#endif  // ANYWIRE_TRANSPORTS_UDP_RELIABILITY_PATH_MTU_H_
