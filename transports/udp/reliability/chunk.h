@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "transports/udp/reliability/interval_set.h"
+#include "transports/varint.h"
 
 namespace anywire::udp {
 
@@ -40,7 +41,7 @@ struct FrameChunk {
   uint64_t after = 0;  // how much less the predecessor's id is; 0: it has none
   uint64_t offset = 0;
   uint64_t frame_size = 0;
-  absl::Span<const uint8_t> bytes;
+  absl::Span<const uint8_t> bytes{};
 
   bool is_whole() const { return bytes.size() == frame_size; }
 };
@@ -53,8 +54,7 @@ struct AbortChunk {
 // Reads a packet's chunks one after the other. Views live as long as the packet.
 class ChunkReader {
  public:
-  explicit ChunkReader(absl::Span<const uint8_t> chunks)
-      : at_(chunks.data()), end_(chunks.data() + chunks.size()) {}
+  explicit ChunkReader(absl::Span<const uint8_t> chunks) : reader_(chunks) {}
 
   // Moves to the next chunk. False at the end, and when error() says what is wrong.
   bool Next();
@@ -76,8 +76,7 @@ class ChunkReader {
   bool ReadFrame(uint8_t flags);
   bool ReadAbort();
 
-  const uint8_t* at_;
-  const uint8_t* end_;
+  wire::Reader reader_;
   const char* error_ = nullptr;
   ChunkKind kind_ = ChunkKind::kPadding;
   uint64_t value_ = 0;
@@ -102,13 +101,13 @@ class ChunkWriter {
   bool MaxData(uint64_t credit) { return Number(ChunkKind::kMaxData, credit); }
   bool Close(uint64_t frames) { return Number(ChunkKind::kClose, frames); }
   bool Abort(uint8_t code, absl::string_view text);
-  // The bytes of `chunk` are copied. FrameOverhead(chunk) is what comes before them.
+  // The bytes of `chunk` are copied.
   bool Frame(const FrameChunk& chunk);
   // Fills what is left.
   void Padding();
 
-  // Bytes of a FRAME chunk beside the frame's, when it carries `size` of them.
-  static size_t FrameOverhead(const FrameChunk& chunk, size_t size);
+  // Bytes of a FRAME chunk beside those of the frame.
+  static size_t FrameOverhead(const FrameChunk& chunk);
 
  private:
   bool Number(ChunkKind kind, uint64_t value);

@@ -23,8 +23,9 @@ namespace anywire::udp {
 // that, as buffers are rounded up).
 class FrameReceiver {
  public:
-  // A frame in more separate pieces than this is a breach. A sender cuts frames into few.
-  static constexpr size_t kMaxPieces = 256;
+  // What has come of a frame is in at most so many separate pieces; more are a breach. A sender
+  // that cuts no smaller parts than kLeastPart (frame_sender.h) stays below.
+  static size_t MaxPieces(size_t frame_size) { return 8 + frame_size / 128; }
 
   // `pool` outlives it.
   FrameReceiver(const Options& options, BufferPool& pool);

@@ -12,8 +12,8 @@ namespace anywire::udp {
 
 // From begin to before end; not empty.
 struct Interval {
-  uint64_t begin = 0;
-  uint64_t end = 0;
+  uint64_t begin;
+  uint64_t end;
 
   uint64_t size() const { return end - begin; }
   friend bool operator==(const Interval&, const Interval&) = default;
@@ -32,7 +32,8 @@ class IntervalSet {
   bool Contains(uint64_t value) const;
   // Returns how many of the numbers are new. `interval` may be empty.
   uint64_t Add(Interval interval);
-  void Subtract(Interval interval);
+  // Returns how many of the numbers were there. `interval` may be empty.
+  uint64_t Subtract(Interval interval);
   void PopFront() { intervals_.erase(intervals_.begin()); }
   // Also gives back memory.
   void Clear() { intervals_ = {}; }

@@ -53,8 +53,8 @@ Parameters ParametersOf(const Options& options);
 struct OpenPacket {
   uint8_t version = kVersion;
   uint64_t client_id = 0;
-  Parameters parameters;       // of a version that is not ours: not looked at
-  std::optional<Token> token;  // likewise
+  Parameters parameters{};                    // of a version that is not ours: not looked at
+  std::optional<Token> token = std::nullopt;  // likewise
 };
 struct RetryPacket {
   uint64_t client_id = 0;
@@ -63,7 +63,7 @@ struct RetryPacket {
 struct AcceptPacket {
   uint64_t client_id = 0;
   uint64_t server_id = 0;
-  Parameters parameters;
+  Parameters parameters{};
 };
 enum class RefuseReason : uint8_t { kVersion = 1, kNoRoom = 2, kNotListening = 3 };
 struct RefusePacket {

@@ -1,0 +1,47 @@
+#include "transports/udp/reliability/buffer_pool.h"
+
+#include <bit>
+#include <new>
+
+#include "absl/base/macros.h"
+#include "anywire/poison.h"
+
+namespace anywire::udp {
+
+BufferPool::~BufferPool() {
+  for (size_t size_class = 0; size_class < kClasses; ++size_class) {
+    for (Idle* idle = idle_[size_class]; idle != nullptr;) {
+      UnpoisonMemory(idle, kSmallest << size_class);
+      Idle* const next = idle->next;
+      delete[] reinterpret_cast<uint8_t*>(idle);
+      idle = next;
+    }
+  }
+}
+
+BufferPool::Buffer BufferPool::Take(size_t size) {
+  ABSL_HARDENING_ASSERT(size >= 1 && size <= kLargestMaxFrameSize);
+  const auto size_class =
+      static_cast<uint8_t>(std::bit_width((size - 1) / kSmallest));  // rounded up
+  Idle*& first = idle_[size_class];
+  const size_t capacity = kSmallest << size_class;
+  if (first == nullptr) return Buffer(new uint8_t[capacity], Return{this, size_class});
+  UnpoisonMemory(first, capacity);
+  auto* const memory = reinterpret_cast<uint8_t*>(first);
+  first = first->next;
+  kept_ -= capacity;
+  return Buffer(memory, Return{this, size_class});
+}
+
+void BufferPool::Put(uint8_t* memory, uint8_t size_class) {
+  const size_t capacity = kSmallest << size_class;
+  if (kept_ + capacity > kMostKept) {
+    delete[] memory;
+    return;
+  }
+  idle_[size_class] = new (memory) Idle{idle_[size_class]};
+  kept_ += capacity;
+  PoisonMemory(memory, capacity);
+}
+
+}  // namespace anywire::udp
