@@ -38,6 +38,7 @@ class Cubic final : public CongestionController {
 
   // W_max: where the window was at the last loss.
   double most_ = 0;
+  double before_loss_ = 0;  // cwnd_prior: the window itself, when most_ is less
   // The epoch, from the first acknowledgement after a loss. While the window is not what limits
   // sending, the epoch's time stands still (section 5.8).
   bool in_epoch_ = false;

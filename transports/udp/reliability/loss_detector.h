@@ -41,11 +41,14 @@ class LossDetector {
   // What the peer has announced; until then, 0.
   void SetPeerMaxAckDelay(Duration delay) { peer_max_ack_delay_ = delay; }
 
+  // What the handshake's round trip was.
+  void SeedRtt(Instant now, Duration round_trip);
+
   // ---- sending
   // The number that the next packet has.
   uint64_t next_number() const { return packets_.end(); }
   bool MayRemember() const { return packets_.size() < kMaxPackets; }
-  // Leaves the next number out. An acknowledgement of it is a breach.
+  // Leaves the next number out. An acknowledgement of it is a breach, until another is left out.
   void SkipNumber();
   // A part of a frame that the packet at hand carries.
   void AddPiece(const FramePiece& piece) { pieces_.PushBack(piece); }
@@ -88,7 +91,7 @@ class LossDetector {
   void TellPieces(const SentPacket& packet, void (Listener::*tell)(const FramePiece&));
   void DropFinished();
   void SetTimer();
-  bool IsPersistentCongestion(Duration lost_for) const;
+  Duration PersistentCongestionTime() const;
 
   CongestionController& congestion_;
   Listener& listener_;
@@ -102,6 +105,7 @@ class LossDetector {
   size_t in_flight_ = 0;  // packets
   bool app_limited_ = true;
 
+  uint64_t skipped_ = ~uint64_t{0};  // the number left out last
   bool has_acked_ = false;
   uint64_t largest_acked_ = 0;
   Instant first_rtt_sample_ = kNever;

@@ -34,7 +34,7 @@ class PathMtu {
   // When ProbeDue will first give one, as far as time is what it waits for; kNever otherwise.
   Instant next_due() const { return probing_ ? kNever : next_; }
 
-  void OnProbeSent(size_t size);
+  void OnProbeSent() { probing_ = true; }
   void OnProbeAcked(Instant now, size_t size);
   void OnProbeLost(Instant now, size_t size);
   // The count-th probe timeout in a row has passed. Returns whether current() has become the base.

@@ -17,7 +17,7 @@ struct FramePiece {
 
 struct SentPacket {
   enum class State : uint8_t {
-    kSkipped,  // its number was left out, to catch who acknowledges blindly
+    kSkipped,  // its number was left out
     kOutstanding,
     kAcked,
     kLost,

@@ -1,0 +1,44 @@
+#include "transports/udp/reliability/path_mtu.h"
+
+namespace anywire::udp {
+
+size_t PathMtu::NextSize() const {
+  if (too_large_ - current_ <= kSearchStep && too_large_ <= upper_) return 0;
+  if (current_ == upper_) return 0;
+  return too_large_ > upper_ ? upper_ : current_ + (too_large_ - current_) / 2;
+}
+
+size_t PathMtu::ProbeDue(Instant now) const { return probing_ || now < next_ ? 0 : NextSize(); }
+
+// What ends a search begins the next, later: the path may come to carry more.
+void PathMtu::FinishIfFound(Instant now) {
+  if (NextSize() != 0) return;
+  too_large_ = upper_ + 1;
+  next_ = current_ == upper_ ? kNever : now + kRaiseInterval;
+}
+
+void PathMtu::OnProbeAcked(Instant now, size_t size) {
+  probing_ = false;
+  lost_probes_ = 0;
+  if (size > current_ && size < too_large_) current_ = size;
+  FinishIfFound(now);
+}
+
+void PathMtu::OnProbeLost(Instant now, size_t size) {
+  probing_ = false;
+  if (++lost_probes_ < kMaxProbes) return;
+  lost_probes_ = 0;
+  if (size > current_ && size < too_large_) too_large_ = size;
+  FinishIfFound(now);
+}
+
+bool PathMtu::OnProbeTimeout(Instant now, int count) {
+  if (count < kBlackHoleTimeouts || current_ == kBaseDatagramSize) return false;
+  current_ = kBaseDatagramSize;
+  too_large_ = upper_ + 1;
+  lost_probes_ = 0;
+  next_ = now + kBlackHolePause;
+  return true;
+}
+
+}  // namespace anywire::udp
