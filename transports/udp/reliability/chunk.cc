@@ -48,7 +48,7 @@ bool ChunkReader::ReadAck() {
     return Fail(kCutShort);
   }
   if (more >= kMaxAckRanges) return Fail("an acknowledgement has too many ranges");
-  constexpr char kBelowZero[] = "an acknowledgement goes below packet 0";
+  static constexpr char kBelowZero[] = "an acknowledgement goes below packet 0";
   if (first > largest || largest == UINT64_MAX) return Fail(kBelowZero);
   ack_.ranges[0] = {largest - first, largest + 1};
   ack_.count = 1;

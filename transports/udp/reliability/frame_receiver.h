@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
 #include "anywire/frame.h"
 #include "transports/udp/reliability/buffer_pool.h"
@@ -27,21 +28,24 @@ class FrameReceiver {
   // that cuts no smaller parts than kLeastPart (frame_sender.h) stays below.
   static size_t MaxPieces(size_t frame_size) { return 8 + frame_size / 128; }
 
+  static constexpr size_t kMostGiven = 64;
+
   // `pool` outlives it.
   FrameReceiver(const Options& options, BufferPool& pool);
   ~FrameReceiver();
 
   // Null, or how the peer is in breach.
   const char* OnFrame(const FrameChunk& chunk);
+  // The peer begins no frames beyond this many.
   const char* OnClose(uint64_t frames);
 
   // Whether Receive has frames to give.
   bool has_frames() const { return !ready_.empty(); }
   // Whether the peer has said that no more frames come, and all are ready or have been given.
-  bool is_complete() const { return closed_ && slots_.begin() == last_frame_ + 1; }
+  bool is_complete() const { return closed_ && lowest_open() == last_frame_ + 1; }
 
-  // Gives back the frames of the last Receive, and those that are ready: in order within each
-  // stream. Views until the next Receive or Release.
+  // Gives back the frames of the last Receive, and up to kMostGiven of those that are ready: in
+  // order within each stream. Views until the next Receive or Release.
   absl::Span<const ReceivedFrame> Receive();
   void Release();
   // Drops all frames, given or not.
@@ -50,10 +54,14 @@ class FrameReceiver {
   // The sum of the counts of frames that the peer may have begun since the beginning. Grows with
   // Release.
   uint64_t credit() const { return released_ + window_; }
-  // Whether the peer should be told of it: enough has been released since OnCreditSent.
-  bool credit_due() const { return credit() - told_credit_ >= window_ / 4; }
-  void OnCreditSent() { told_credit_ = credit(); }
-  // What was told has been lost.
+  // Whether the peer should be told of it: it is a good part more than it knows of, or what the
+  // peer has left may be too little for its next frame.
+  bool credit_due() const {
+    if (credit() - told_credit_ >= window_ / 4) return true;
+    return credit() > told_credit_ && told_credit_ < begun_ + max_frame_size_ + kFrameCost;
+  }
+  void OnCreditSent() { told_credit_ = allowed_ = credit(); }
+  // What was told may have been lost.
   void OnCreditLost() { told_credit_ = 0; }
 
   // Counts of frames that are held, whole or not.
@@ -70,31 +78,32 @@ class FrameReceiver {
     uint64_t received_bytes = 0;
     std::unique_ptr<Frame> next_idle;
 
+    uint64_t predecessor() const { return after == 0 ? 0 : id - after; }
     bool is_complete() const { return received_bytes == size; }
   };
-  // Of each frame id from the lowest that has not been delivered.
-  struct Slot {
-    std::unique_ptr<Frame> frame;  // until it is delivered
-    uint64_t successor = 0;        // id of the frame that follows it and has begun; 0: none
-    bool delivered = false;
-  };
 
-  const char* Begin(const FrameChunk& chunk, Slot& slot);
-  const char* Put(Frame& frame, const FrameChunk& chunk);
-  bool IsDelivered(uint64_t id) const {
-    return id < slots_.begin() || (id < slots_.end() && slots_[id].delivered);
-  }
-  void ReserveSlots(uint64_t id);
-  // The frame and those that waited for it.
-  void Deliver(uint64_t id);
+  // The lowest frame id that has not been delivered.
+  uint64_t lowest_open() const { return delivered_.front().end; }
+  const char* Begin(const FrameChunk& chunk, std::unique_ptr<Frame>* frame);
+  static const char* Put(Frame& frame, const FrameChunk& chunk);
+  // Makes it ready, and those that waited for it.
+  void Deliver(std::unique_ptr<Frame> frame);
   std::unique_ptr<Frame> TakeFrame();
   void PutFrame(std::unique_ptr<Frame> frame);
 
   const size_t max_frame_size_;
   const uint64_t window_;
   BufferPool& pool_;
-  SequenceRing<Slot> slots_{1};
-  std::vector<std::unique_ptr<Frame>> ready_;
+
+  // Frames that have begun and not been delivered.
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Frame>> open_;
+  // Of frames that have not been delivered, and that one which has begun follows: which.
+  absl::flat_hash_map<uint64_t, uint64_t> followers_;
+  // Frame ids; 0, which is no frame's, is one from the beginning.
+  IntervalSet delivered_;
+  uint64_t highest_ = 0;  // id that has begun
+
+  SequenceRing<std::unique_ptr<Frame>> ready_;
   std::vector<std::unique_ptr<Frame>> given_;
   std::vector<ReceivedFrame> views_;
   std::unique_ptr<Frame> idle_;  // for the next frames
@@ -102,6 +111,7 @@ class FrameReceiver {
 
   uint64_t begun_ = 0;     // counts of all frames begun since the beginning
   uint64_t released_ = 0;  // and released
+  uint64_t allowed_;       // the most that the peer has been told
   uint64_t told_credit_;
   bool closed_ = false;
   uint64_t last_frame_ = 0;  // when closed_

@@ -32,7 +32,7 @@ class FrameSender {
   FrameSender(const Options& options, BufferPool& pool);
   ~FrameSender();
 
-  // As FrameSink::NewFrame. The largest frame is the lesser of ours and the peer's.
+  // As FrameSink::NewFrame; `size` is at most the peer's largest frame.
   absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size);
   // Once after NewFrame has refused: whether there is room again.
   bool TakeRoom();
@@ -43,16 +43,12 @@ class FrameSender {
   // Writes one chunk, as large as there is room for, of what is to be sent; false when there is
   // nothing, or no room for it. `*piece` is what it carries.
   bool WriteChunk(ChunkWriter& writer, FramePiece* piece);
-  // Whether WriteChunk would write one, given room.
-  bool HasChunk() const { return HasLost() || HasUnsent(); }
 
   void OnPieceAcked(const FramePiece& piece);
   // It is sent again, as far as it is not acknowledged meanwhile.
   void OnPieceLost(const FramePiece& piece);
-  // Whether a piece has bytes that are not acknowledged.
-  bool IsWanted(const FramePiece& piece) const;
 
-  // Whether all frames have been begun and sent once; acknowledged.
+  // Whether all frames have been sent once; and acknowledged.
   bool all_sent() const { return waiting_ == 0; }
   bool all_acked() const { return waiting_ == 0 && frames_.empty(); }
   uint64_t frames_begun() const { return frames_.end() - 1; }
@@ -65,11 +61,10 @@ class FrameSender {
  private:
   struct Stream;
   struct Frame {
-    uint64_t id = 0;  // 0: not begun
+    uint64_t id = 0;
     Stream* stream = nullptr;
     uint64_t after = 0;
     size_t size = 0;
-    size_t sent = 0;  // bytes, for the first time
     BufferPool::Buffer bytes;
     IntervalSet acked;
     uint64_t acked_bytes = 0;
@@ -79,36 +74,73 @@ class FrameSender {
 
     size_t count() const { return size + kFrameCost; }
   };
-  // While it has frames.
+
+  class StreamQueue {
+   public:
+    bool empty() const { return first_ == nullptr; }
+    Stream* front() const { return first_; }
+    void Push(Stream& stream);
+    void Pop();
+
+   private:
+    Stream* first_ = nullptr;
+    Stream* last_ = nullptr;
+  };
+
+  // As long as it has frames.
   struct Stream {
     uint64_t number = 0;
-    std::unique_ptr<Frame> first;  // the row of those that have not been begun
-    Frame* last = nullptr;
+    Frame* current = nullptr;  // begun, and not sent in full
+    size_t current_sent = 0;
+    std::unique_ptr<Frame> row;  // those that have not begun
+    Frame* row_end = nullptr;
     uint64_t last_id = 0;      // of the frame begun last
     size_t unacked = 0;        // frames begun and not acknowledged
     size_t unacked_count = 0;  // their counts
-    bool in_turn = false;      // in turns_
+    bool queued = false;
+    Stream* next = nullptr;  // in its queue
     std::unique_ptr<Stream> next_idle;
   };
-  struct Turn {
-    Stream* stream = nullptr;
-  };
 
-  bool HasLost() const { return lost_bytes_ > 0; }
-  bool HasUnsent() const;
-  bool MayBegin(const Stream& stream) const;
   bool WriteLost(ChunkWriter& writer, FramePiece* piece);
   bool WriteUnsent(ChunkWriter& writer, FramePiece* piece);
-  // Writes as much of [begin, end) as there is room for; 0 when that is too little.
-  size_t WritePart(ChunkWriter& writer, const Frame& frame, size_t begin, size_t end);
+  // Writes what there is room for of the bytes from `begin` to before `end`, and returns how many.
+  static size_t WritePart(ChunkWriter& writer, const Frame& frame, size_t begin, size_t end);
+  bool IsOverWindow(const Stream& stream) const;
+  bool MayBegin(const Frame& frame);
+  void Begin(Stream& stream);
+  Frame* Find(uint64_t id);
   void Finish(Frame& frame);
-  void TakeTurn(Stream& stream);
+  // Puts it into turns_ or starved_, if it has anything that it may send.
+  void Queue(Stream& stream);
+  void QueueStarved();
+  Stream& StreamOf(uint64_t number);
   void DropIfIdle(Stream& stream);
+  std::unique_ptr<Frame> TakeFrame();
+  void PutFrame(std::unique_ptr<Frame> frame);
 
-  const Options options_;
+  const size_t send_buffer_;
+  const size_t stream_window_;
   BufferPool& pool_;
-  uint64_t credit_ = 0;        // counts that may be begun, since the beginning
-  uint64_t begun_counts_ = 0;  // and have been
+
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Stream>> streams_;
+  // Streams with something to send, in turn; and those whose next frame may not begin for lack of
+  // credit, or because too old ones are unfinished. While any of those wait no others begin one, so
+  // that a large frame gets its credit, too.
+  StreamQueue turns_;
+  StreamQueue starved_;
+  bool starved_by_span_ = false;
+
+  SequenceRing<std::unique_ptr<Frame>> frames_{1};  // begun; null when finished
+  SequenceRing<uint64_t> lost_;                     // ids of frames that have lost bytes
+
+  std::unique_ptr<Frame> idle_frames_;
+  size_t idle_frame_count_ = 0;
+  std::unique_ptr<Stream> idle_streams_;
+  size_t idle_stream_count_ = 0;
+
+  uint64_t credit_ = 0;        // counts that may have begun, since the beginning
+  uint64_t begun_counts_ = 0;  // and have
   size_t held_ = 0;
   size_t waiting_ = 0;  // frames not sent in full
   bool refused_ = false;

@@ -36,7 +36,10 @@ class IntervalSet {
   uint64_t Subtract(Interval interval);
   void PopFront() { intervals_.erase(intervals_.begin()); }
   // Also gives back memory.
-  void Clear() { intervals_ = {}; }
+  void Clear() {
+    intervals_.clear();
+    intervals_.shrink_to_fit();
+  }
 
   // Calls `covered(Interval)` or `missing(Interval)` for each part of `interval` that is or is not
   // in the set, in order.

@@ -1,0 +1,280 @@
+#include "transports/udp/reliability/frame_sender.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/base/macros.h"
+
+namespace anywire::udp {
+namespace {
+
+constexpr size_t kIdleFrames = 16;
+constexpr size_t kIdleStreams = 16;
+// An empty table gives back memory for more members than this.
+constexpr size_t kIdleTable = 64;
+
+}  // namespace
+
+void FrameSender::StreamQueue::Push(Stream& stream) {
+  stream.queued = true;
+  stream.next = nullptr;
+  (first_ == nullptr ? first_ : last_->next) = &stream;
+  last_ = &stream;
+}
+
+void FrameSender::StreamQueue::Pop() {
+  Stream& stream = *first_;
+  first_ = stream.next;
+  stream.queued = false;
+  stream.next = nullptr;
+}
+
+FrameSender::FrameSender(const Options& options, BufferPool& pool)
+    : send_buffer_(options.send_buffer), stream_window_(options.stream_window), pool_(pool) {}
+
+FrameSender::~FrameSender() { Clear(); }
+
+absl::Span<uint8_t> FrameSender::NewFrame(uint64_t number, size_t size) {
+  ABSL_HARDENING_ASSERT(size >= 1 && size <= kLargestMaxFrameSize);
+  const size_t count = size + kFrameCost;
+  if (held_ != 0 && (held_ >= send_buffer_ || count > send_buffer_ - held_)) {
+    refused_ = true;
+    return {};
+  }
+  Stream& stream = StreamOf(number);
+  std::unique_ptr<Frame> frame = TakeFrame();
+  Frame* const added = frame.get();
+  added->stream = &stream;
+  added->size = size;
+  added->bytes = pool_.Take(size);
+  (stream.row == nullptr ? stream.row : stream.row_end->next) = std::move(frame);
+  stream.row_end = added;
+  held_ += count;
+  ++waiting_;
+  Queue(stream);
+  return absl::MakeSpan(added->bytes.get(), size);
+}
+
+bool FrameSender::TakeRoom() {
+  if (!refused_ || held_ > send_buffer_ / 2) return false;
+  refused_ = false;
+  return true;
+}
+
+void FrameSender::OnCredit(uint64_t credit) {
+  if (credit <= credit_) return;
+  credit_ = credit;
+  QueueStarved();
+}
+
+bool FrameSender::WriteChunk(ChunkWriter& writer, FramePiece* piece) {
+  return WriteLost(writer, piece) || (lost_.empty() && WriteUnsent(writer, piece));
+}
+
+bool FrameSender::WriteLost(ChunkWriter& writer, FramePiece* piece) {
+  for (; !lost_.empty(); lost_.PopFront()) {
+    Frame* const frame = Find(lost_.front());
+    if (frame == nullptr) continue;  // all of it has been acknowledged meanwhile
+    if (frame->lost.empty()) {
+      frame->in_lost_queue = false;
+      continue;
+    }
+    const Interval lost = frame->lost.front();
+    const size_t size = WritePart(writer, *frame, lost.begin, lost.end);
+    if (size == 0) return false;
+    frame->lost.Subtract({lost.begin, lost.begin + size});
+    *piece = {frame->id, static_cast<uint32_t>(lost.begin),
+              static_cast<uint32_t>(lost.begin + size)};
+    return true;
+  }
+  return false;
+}
+
+bool FrameSender::WriteUnsent(ChunkWriter& writer, FramePiece* piece) {
+  while (!turns_.empty()) {
+    Stream& stream = *turns_.front();
+    if (stream.current == nullptr) {
+      if (IsOverWindow(stream)) {
+        turns_.Pop();  // until frames of it are acknowledged
+        continue;
+      }
+      if (!starved_.empty() || !MayBegin(*stream.row)) {
+        turns_.Pop();
+        starved_.Push(stream);
+        continue;
+      }
+      Begin(stream);
+    }
+    Frame& frame = *stream.current;
+    const size_t begin = stream.current_sent;
+    const size_t size = WritePart(writer, frame, begin, frame.size);
+    if (size == 0) return false;
+    *piece = {frame.id, static_cast<uint32_t>(begin), static_cast<uint32_t>(begin + size)};
+    stream.current_sent += size;
+    if (stream.current_sent == frame.size) {
+      stream.current = nullptr;
+      --waiting_;
+    }
+    turns_.Pop();
+    Queue(stream);
+    return true;
+  }
+  return false;
+}
+
+size_t FrameSender::WritePart(ChunkWriter& writer, const Frame& frame, size_t begin, size_t end) {
+  FrameChunk chunk;
+  chunk.id = frame.id;
+  chunk.stream = frame.stream->number;
+  chunk.after = frame.after;
+  chunk.offset = begin;
+  chunk.frame_size = frame.size;
+  chunk.bytes = absl::MakeConstSpan(frame.bytes.get() + begin, end - begin);
+  if (writer.Frame(chunk)) return chunk.bytes.size();
+  if (chunk.bytes.size() <= kLeastPart) return 0;
+  chunk.bytes.remove_suffix(1);  // it is a part now, and says so in its header
+  const size_t overhead = ChunkWriter::FrameOverhead(chunk);
+  if (writer.left() < overhead + kLeastPart) return 0;
+  chunk.bytes = chunk.bytes.first(std::min(chunk.bytes.size(), writer.left() - overhead));
+  return writer.Frame(chunk) ? chunk.bytes.size() : 0;
+}
+
+bool FrameSender::IsOverWindow(const Stream& stream) const {
+  return stream.unacked > 0 && stream.unacked_count + stream.row->count() > stream_window_;
+}
+
+bool FrameSender::MayBegin(const Frame& frame) {
+  starved_by_span_ = frames_.size() >= kFrameSpan;
+  return !starved_by_span_ && begun_counts_ + frame.count() <= credit_;
+}
+
+void FrameSender::Begin(Stream& stream) {
+  std::unique_ptr<Frame> frame = std::move(stream.row);
+  stream.row = std::move(frame->next);
+  frame->id = frames_.end();
+  frame->after = stream.unacked > 0 ? frame->id - stream.last_id : 0;
+  stream.current = frame.get();
+  stream.current_sent = 0;
+  stream.last_id = frame->id;
+  ++stream.unacked;
+  stream.unacked_count += frame->count();
+  begun_counts_ += frame->count();
+  frames_.PushBack(std::move(frame));
+}
+
+FrameSender::Frame* FrameSender::Find(uint64_t id) {
+  return frames_.Contains(id) ? frames_[id].get() : nullptr;
+}
+
+void FrameSender::OnPieceAcked(const FramePiece& piece) {
+  Frame* const frame = Find(piece.frame_id);
+  if (frame == nullptr) return;
+  const Interval bytes = {piece.begin, piece.end};
+  frame->acked_bytes += frame->acked.Add(bytes);
+  if (!frame->lost.empty()) frame->lost.Subtract(bytes);
+  if (frame->acked_bytes == frame->size) Finish(*frame);
+}
+
+void FrameSender::OnPieceLost(const FramePiece& piece) {
+  Frame* const frame = Find(piece.frame_id);
+  if (frame == nullptr) return;
+  frame->acked.Split(
+      {piece.begin, piece.end}, [](Interval) {},
+      [frame](Interval missing) { frame->lost.Add(missing); });
+  if (frame->lost.empty() || frame->in_lost_queue) return;
+  frame->in_lost_queue = true;
+  lost_.PushBack(frame->id);
+}
+
+void FrameSender::Finish(Frame& frame) {
+  Stream& stream = *frame.stream;
+  --stream.unacked;
+  stream.unacked_count -= frame.count();
+  held_ -= frame.count();
+  PutFrame(std::move(frames_[frame.id]));
+  while (!frames_.empty() && frames_.front() == nullptr) frames_.PopFront();
+  if (starved_by_span_ && frames_.size() < kFrameSpan) QueueStarved();
+  Queue(stream);
+  DropIfIdle(stream);
+}
+
+void FrameSender::Queue(Stream& stream) {
+  if (stream.queued) return;
+  if (stream.current != nullptr) {
+    turns_.Push(stream);
+  } else if (stream.row != nullptr && !IsOverWindow(stream)) {
+    (starved_.empty() ? turns_ : starved_).Push(stream);
+  }
+}
+
+void FrameSender::QueueStarved() {
+  starved_by_span_ = false;
+  while (!starved_.empty()) {
+    Stream& stream = *starved_.front();
+    starved_.Pop();
+    turns_.Push(stream);
+  }
+}
+
+FrameSender::Stream& FrameSender::StreamOf(uint64_t number) {
+  std::unique_ptr<Stream>& stream = streams_[number];
+  if (stream == nullptr) {
+    if (idle_streams_ == nullptr) {
+      stream = std::make_unique<Stream>();
+    } else {
+      stream = std::move(idle_streams_);
+      idle_streams_ = std::move(stream->next_idle);
+      --idle_stream_count_;
+    }
+    stream->number = number;
+  }
+  return *stream;
+}
+
+void FrameSender::DropIfIdle(Stream& stream) {
+  if (stream.unacked > 0 || stream.row != nullptr) return;
+  const auto it = streams_.find(stream.number);
+  std::unique_ptr<Stream> dropped = std::move(it->second);
+  streams_.erase(it);
+  if (streams_.empty() && streams_.capacity() > kIdleTable) streams_ = {};
+  if (idle_stream_count_ == kIdleStreams) return;
+  *dropped = Stream();
+  dropped->next_idle = std::move(idle_streams_);
+  idle_streams_ = std::move(dropped);
+  ++idle_stream_count_;
+}
+
+std::unique_ptr<FrameSender::Frame> FrameSender::TakeFrame() {
+  if (idle_frames_ == nullptr) return std::make_unique<Frame>();
+  --idle_frame_count_;
+  std::unique_ptr<Frame> frame = std::move(idle_frames_);
+  idle_frames_ = std::move(frame->next);
+  return frame;
+}
+
+void FrameSender::PutFrame(std::unique_ptr<Frame> frame) {
+  if (idle_frame_count_ == kIdleFrames) return;
+  std::destroy_at(frame.get());
+  std::construct_at(frame.get());
+  frame->next = std::move(idle_frames_);
+  idle_frames_ = std::move(frame);
+  ++idle_frame_count_;
+}
+
+void FrameSender::Clear() {
+  // Not by recursion: rows are long.
+  for (auto& [number, stream] : streams_) {
+    while (stream->row != nullptr) stream->row = std::move(stream->row->next);
+  }
+  while (idle_frames_ != nullptr) idle_frames_ = std::move(idle_frames_->next);
+  while (idle_streams_ != nullptr) idle_streams_ = std::move(idle_streams_->next_idle);
+  idle_frame_count_ = idle_stream_count_ = 0;
+  streams_ = {};
+  turns_ = starved_ = StreamQueue();
+  while (!frames_.empty()) frames_.PopFront();
+  while (!lost_.empty()) lost_.PopFront();
+  held_ = waiting_ = 0;
+}
+
+}  // namespace anywire::udp
