@@ -38,13 +38,13 @@ class ClientHandshake {
  private:
   const Parameters parameters_;
   const uint64_t client_id_;
+  const Duration first_pause_;
   const Instant deadline_;
   std::optional<Token> token_;
   Instant open_due_;
   Duration pause_;  // to the next OPEN
   Instant last_open_;
   int opens_with_token_ = 0;
-  bool answered_ = false;  // by anything
   std::optional<Duration> round_trip_;
 };
 

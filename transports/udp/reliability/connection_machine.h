@@ -96,7 +96,7 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
   // received any more.
   void Close(Instant now);
   // Ends it now; the peer is told once. `text` is cut to kMaxAbortText.
-  void Abort(Instant now, absl::StatusCode code, absl::string_view text);
+  void Abort(absl::StatusCode code, absl::string_view text);
 
   State state() const { return state_; }
   // OK before kClosing, kDraining and kEnded; then why. UNAVAILABLE for the peer's or the path's
@@ -105,83 +105,89 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
   const absl::Status& status() const { return status_; }
 
   uint64_t local_id() const { return local_id_; }
-  uint64_t client_id() const { return is_client_ ? local_id_ : remote_id_; }
+  uint64_t remote_id() const { return remote_id_; }  // known when no longer kOpening
   const RttEstimator& rtt() const { return loss_.rtt(); }
-  size_t datagram_size() const { return mtu_->current(); }
+  size_t datagram_size() const { return mtu_.current(); }
   // Counts (kFrameCost) of frames held, to be sent and received.
   size_t held() const { return sender_.held() + receiver_.held(); }
 
  private:
   ConnectionMachine(const Options& options, BufferPool& pool, const SipKey& seed, Instant now,
-                    bool is_client, uint64_t local_id);
+                    uint64_t local_id);
 
   // connection_input.cc
   void HandleOpening(Instant now, PacketKind kind, absl::Span<const uint8_t> datagram);
-  void Open(const Parameters& peer, uint64_t remote_id);
-  bool HandleChunks(Instant now, absl::Span<const uint8_t> chunks, bool* ack_eliciting);
+  // Null, or how the peer is in breach.
+  const char* HandleChunks(Instant now, absl::Span<const uint8_t> chunks, bool* ack_eliciting);
   const char* HandleChunk(Instant now, const ChunkReader& reader);
-  void OnPeerAbort(const AbortChunk& abort);
   void CheckPeerClosed(Instant now);
   // LossDetector::Listener
   void OnPieceAcked(const FramePiece& piece) override { sender_.OnPieceAcked(piece); }
   void OnPieceLost(const FramePiece& piece) override { sender_.OnPieceLost(piece); }
-  void OnPacketAcked(const SentPacket& packet) override;
-  void OnPacketLost(const SentPacket& packet) override;
+  void OnPacketAcked(Instant now, const SentPacket& packet) override;
+  void OnPacketLost(Instant now, const SentPacket& packet) override;
 
   // connection_output.cc
   size_t WriteAccept(Instant now, absl::Span<uint8_t> to);
-  size_t WriteAbort(absl::Span<uint8_t> to);
-  size_t WriteProbe(Instant now, size_t size, absl::Span<uint8_t> to);
+  size_t WriteAbort(Instant now, absl::Span<uint8_t> to);
+  size_t WriteMtuProbe(Instant now, absl::Span<uint8_t> to);
   size_t WriteData(Instant now, absl::Span<uint8_t> to);
-  bool MaySendData(Instant now);
-  void WriteFrames(ChunkWriter& writer, SentPacket& packet);
-  size_t Send(Instant now, SentPacket packet, ChunkWriter& writer, uint8_t* to);
-  void MaybeSkipNumber();
+  bool MaySend(Instant now);
+  void WriteAckEliciting(ChunkWriter& writer, SentPacket& packet);
+  // Completes a packet whose chunks `writer` has written into `to`.
+  size_t Send(Instant now, const ChunkWriter& writer, SentPacket packet, uint8_t* to);
 
   // connection_machine.cc
+  void SetPeer(uint64_t remote_id, const Parameters& peer);
   Instant IdleDeadline() const;
-  void CheckClosed(Instant now);
-  void End(absl::Status why);
-  void Breach(Instant now, absl::string_view why);
+  Instant KeepAliveDeadline() const;
   void OnLossTimer(Instant now);
+  void CheckClosed();
+  // Has effect only once, as the first reason is the reason.
+  void End(absl::Status why);
+  void Breach(absl::string_view why);
+
+  // RFC 9000, sections 10.1 and 10.2: no end is found in less, and one lasts as long.
+  static constexpr int kEndProbeTimeouts = 3;
 
   const Options options_;
-  const bool is_client_;
+  BufferPool& pool_;
   const uint64_t local_id_;
   uint64_t remote_id_ = 0;
   KeyedRandom random_;
-  State state_;
+  State state_ = State::kOpening;
   absl::Status status_;
   size_t max_frame_size_ = 0;
-
   std::optional<ClientHandshake> handshake_;  // while kOpening
-  bool accept_due_ = false;                   // a server's ACCEPT is to be sent
+
+  // While kHalfOpen: whether ACCEPT is to be sent, and how often it was.
+  bool accept_due_ = false;
   int accepts_sent_ = 0;
   Instant accept_sent_;
 
-  std::unique_ptr<CongestionController> congestion_;
+  const std::unique_ptr<CongestionController> congestion_;
   LossDetector loss_;
   Pacer pacer_;
-  std::optional<PathMtu> mtu_;
+  PathMtu mtu_{kBaseDatagramSize};
   ReceivedPackets received_;
   FrameSender sender_;
   FrameReceiver receiver_;
 
   Duration idle_timeout_;
-  Instant last_received_;
-  Instant idle_since_;  // last sign of life, or the first thing sent since
+  Instant idle_since_;  // the last packet came, or what was first sent after that
   bool sent_since_received_ = false;
   bool keep_alive_ = false;
+  Instant last_sign_;  // of life, or the last time that one was asked for
   bool ping_due_ = false;
-  int probes_due_ = 0;  // ack-eliciting packets past the congestion window
-  bool max_data_due_ = false;
+  int probes_due_ = 0;  // packets past the congestion window
   bool close_due_ = false;
   bool close_acked_ = false;
-  std::optional<std::string> abort_due_;
-  uint8_t abort_code_ = 0;
-  Instant paced_until_ = Instant::min();
-  Instant end_due_ = kNever;  // of handshake, linger, drain
-  uint64_t next_skip_ = 0;    // packet number to leave out
+  uint8_t abort_code_ = 0;  // not 0: to be sent
+  std::string abort_text_;
+  Instant paced_until_ = kNever;  // there is something to send by then
+  Instant end_due_ = kNever;      // when kHalfOpen, kClosing or kDraining is over
+  BufferPool::Buffer unsent_;     // a frame that goes nowhere
+  uint64_t next_skip_ = 0;        // the packet number to leave out
 };
 
 }  // namespace anywire::udp

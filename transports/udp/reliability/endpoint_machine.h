@@ -40,7 +40,7 @@ class EndpointMachine {
     // The connection that took the datagram; null when none did.
     ConnectionMachine* connection = nullptr;
     // When that is new: it, which the caller owns from now on, and calls Remove before it goes.
-    std::unique_ptr<ConnectionMachine> opened;
+    std::unique_ptr<ConnectionMachine> opened = nullptr;
     // Bytes of an answer to the sender in `reply`; 0: none.
     size_t reply_size = 0;
   };

@@ -44,6 +44,9 @@ class FrameSender {
   // nothing, or no room for it. `*piece` is what it carries.
   bool WriteChunk(ChunkWriter& writer, FramePiece* piece);
 
+  // False: WriteChunk would write none. It may find that so also when this is true.
+  bool may_have_chunk() const { return !lost_.empty() || !turns_.empty(); }
+
   void OnPieceAcked(const FramePiece& piece);
   // It is sent again, as far as it is not acknowledged meanwhile.
   void OnPieceLost(const FramePiece& piece);

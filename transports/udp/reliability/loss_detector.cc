@@ -79,7 +79,7 @@ void LossDetector::Acknowledge(Instant now, SentPacket& packet) {
     congestion_.OnAcked(now, packet.time_sent, packet.size, rtt_.smoothed(), !app_limited_);
   }
   TellPieces(packet, &Listener::OnPieceAcked);
-  listener_.OnPacketAcked(packet);
+  listener_.OnPacketAcked(now, packet);
 }
 
 void LossDetector::TellPieces(const SentPacket& packet, void (Listener::*tell)(const FramePiece&)) {
@@ -118,7 +118,7 @@ void LossDetector::DetectLost(Instant now) {
         persistent |= packet.time_sent - row_begin > PersistentCongestionTime();
       }
     }
-    Lose(packet);
+    Lose(now, packet);
   }
   if (latest_lost != Instant::min()) congestion_.OnLost(now, latest_lost);
   if (persistent) congestion_.OnPersistentCongestion();
@@ -128,14 +128,14 @@ Duration LossDetector::PersistentCongestionTime() const {
   return ProbeTimeout() * kPersistentCongestionThreshold;
 }
 
-void LossDetector::Lose(SentPacket& packet) {
+void LossDetector::Lose(Instant now, SentPacket& packet) {
   packet.state = State::kLost;
   if (packet.ack_eliciting) {
     bytes_in_flight_ -= packet.size;
     --in_flight_;
   }
   TellPieces(packet, &Listener::OnPieceLost);
-  listener_.OnPacketLost(packet);
+  listener_.OnPacketLost(now, packet);
 }
 
 void LossDetector::DropFinished() {

@@ -19,7 +19,8 @@ class LossDetector {
   static constexpr uint64_t kPacketThreshold = 3;           // RFC 9002, section 6.1.1
   static constexpr int kPersistentCongestionThreshold = 3;  // section 7.6.1
   static constexpr int kMaxBackoff = 16;                    // doublings of the probe timeout
-  static constexpr Duration kMaxProbeTimeout = std::chrono::seconds(60);
+  // A packet in so long congests nothing, and finds a path that is back.
+  static constexpr Duration kMaxProbeTimeout = std::chrono::seconds(10);
   // Packets remembered at most: small ones do not fill a window of bytes.
   static constexpr size_t kMaxPackets = 8192;
 
@@ -30,8 +31,8 @@ class LossDetector {
     virtual void OnPieceAcked(const FramePiece& piece) = 0;
     virtual void OnPieceLost(const FramePiece& piece) = 0;
     // After its pieces.
-    virtual void OnPacketAcked(const SentPacket& packet) = 0;
-    virtual void OnPacketLost(const SentPacket& packet) = 0;
+    virtual void OnPacketAcked(Instant now, const SentPacket& packet) = 0;
+    virtual void OnPacketLost(Instant now, const SentPacket& packet) = 0;
   };
 
   // `congestion` and `listener` outlive it.
@@ -87,7 +88,7 @@ class LossDetector {
  private:
   void Acknowledge(Instant now, SentPacket& packet);
   void DetectLost(Instant now);
-  void Lose(SentPacket& packet);
+  void Lose(Instant now, SentPacket& packet);
   void TellPieces(const SentPacket& packet, void (Listener::*tell)(const FramePiece&));
   void DropFinished();
   void SetTimer();

@@ -42,8 +42,8 @@ class LossDetectorTest : public ::testing::Test, public LossDetector::Listener {
  protected:
   void OnPieceAcked(const FramePiece& piece) override { acked_.push_back(piece.frame_id); }
   void OnPieceLost(const FramePiece& piece) override { lost_.push_back(piece.frame_id); }
-  void OnPacketAcked(const SentPacket&) override { ++acked_packets_; }
-  void OnPacketLost(const SentPacket&) override { ++lost_packets_; }
+  void OnPacketAcked(Instant, const SentPacket&) override { ++acked_packets_; }
+  void OnPacketLost(Instant, const SentPacket&) override { ++lost_packets_; }
 
   // Sends a packet with one piece, of a frame whose id is the packet's number.
   void Send(Instant at, size_t size = 1000, bool is_mtu_probe = false) {

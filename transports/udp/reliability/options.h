@@ -58,7 +58,7 @@ struct Options {
   // With KeepAlive(true), a PING goes when nothing has come for so long.
   Duration keepalive_interval = std::chrono::seconds(10);
   // An attempt to connect, or half a connection at a server, is given up after so long.
-  Duration handshake_timeout = std::chrono::seconds(10);
+  Duration handshake_timeout = std::chrono::seconds(30);
   // After Close, what is not acknowledged by then is given up.
   Duration linger_timeout = std::chrono::seconds(3);
 };

@@ -44,7 +44,7 @@ class PathMtu {
   size_t NextSize() const;
   void FinishIfFound(Instant now);
 
-  const size_t upper_;
+  size_t upper_;
   size_t current_ = kBaseDatagramSize;
   size_t too_large_;  // the least that is known not to pass, or one above upper_
   Instant next_ = Instant::min();

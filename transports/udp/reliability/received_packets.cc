@@ -21,14 +21,16 @@ void ReceivedPackets::Record(Instant now, uint64_t number, bool ack_eliciting) {
   ack_due_ = std::min(ack_due_, at_once ? now : now + max_ack_delay_);
 }
 
-bool ReceivedPackets::WriteAck(Instant now, ChunkWriter& writer) {
+bool ReceivedPackets::WriteAck(Instant now, ChunkWriter& writer) const {
   if (!has_news()) return false;
   const auto delay = std::chrono::duration_cast<std::chrono::microseconds>(now - largest_received_);
   const auto delay_us = static_cast<uint64_t>(std::max<int64_t>(delay.count(), 0));
-  if (!writer.Ack(packets_, kMaxToldRanges, told_below_, delay_us)) return false;
+  return writer.Ack(packets_, kMaxToldRanges, told_below_, delay_us);
+}
+
+void ReceivedPackets::OnAckSent() {
   unacknowledged_ = 0;
   ack_due_ = kNever;
-  return true;
 }
 
 void ReceivedPackets::OnAckReceived(uint64_t largest) {

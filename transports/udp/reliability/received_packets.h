@@ -32,8 +32,10 @@ class ReceivedPackets {
   // Whether there is anything that the peer has not been told and waits for.
   bool has_news() const { return unacknowledged_ > 0; }
 
-  // Writes an ACK if there is anything to tell and room for it. Returns whether it did.
-  bool WriteAck(Instant now, ChunkWriter& writer);
+  // Writes an ACK if there is anything to tell and room for it. Returns whether it did; OnAckSent
+  // follows, if the packet is sent.
+  bool WriteAck(Instant now, ChunkWriter& writer) const;
+  void OnAckSent();
   // The peer has received an ACK of ours whose largest number was this: what was told in it need
   // not be told again.
   void OnAckReceived(uint64_t largest);

@@ -21,6 +21,7 @@ AckChunk NextAck(ReceivedPackets& packets, Instant now) {
   ChunkWriter writer(bytes);
   AckChunk none;
   if (!packets.WriteAck(now, writer)) return none;
+  packets.OnAckSent();
   ChunkReader reader(absl::MakeConstSpan(bytes, writer.size()));
   EXPECT_TRUE(reader.Next()) << reader.error();
   return reader.ack();

@@ -1,0 +1,95 @@
+// A client and a server over networks of all kinds of badness: everything arrives, once, unchanged
+// and in the order of its stream, in bounded time.
+#include <string>
+#include <tuple>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "tests/support/seed.h"
+#include "transports/udp/reliability/talk.h"
+#include "transports/udp/reliability/virtual_network.h"
+
+namespace anywire::udp::test {
+namespace {
+
+using State = ConnectionMachine::State;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+std::string Describe(uint64_t seed, const PathOptions& path) {
+  return absl::StrCat("seed ", seed, " loss ", path.loss, " burst ", path.burst, " reorder ",
+                      path.reorder, " duplicate ", path.duplicate, " corrupt ", path.corrupt,
+                      " delay ", path.delay / milliseconds(1), " ms");
+}
+
+Options PatientOptions() {
+  Options options;
+  options.handshake_timeout = seconds(300);
+  options.idle_timeout = seconds(300);
+  options.linger_timeout = seconds(300);
+  return options;
+}
+
+// Both ends talk at once, then the client closes.
+void TalkBothWays(uint64_t seed, const PathOptions& path) {
+  SCOPED_TRACE(Describe(seed, path));
+  Options options = PatientOptions();
+  options.congestion_control =
+      seed % 2 == 0 ? CongestionControl::kCubic : CongestionControl::kNewReno;
+  EndpointOptions server;
+  server.connection = options;
+  VirtualNetwork network(seed, server, path);
+  VirtualNetwork::Client& client = network.AddClient(options);
+  Talk there({.salt = seed, .frames = 60});
+  Talk back({.salt = seed + 1, .frames = 60});
+  network.on_step = [&] {
+    if (client.machine->state() == State::kOpen) there.Send(*client.machine);
+    back.Receive(*client.machine);
+    if (client.peer == nullptr) return;
+    if (client.peer->state() == State::kOpen) back.Send(*client.peer);
+    there.Receive(*client.peer);
+  };
+  ASSERT_TRUE(
+      network.RunUntil([&] { return there.is_complete() && back.is_complete(); }, seconds(900)))
+      << there.received() << " there, " << back.received()
+      << " back, client: " << client.machine->status()
+      << ", server gone: " << (client.peer == nullptr);
+  client.machine->Close(network.now());
+  ASSERT_TRUE(network.RunUntil(
+      [&] { return client.machine->state() == State::kEnded && client.peer == nullptr; },
+      seconds(900)));
+  EXPECT_EQ(absl::StatusCode::kUnavailable, client.machine->status().code());
+  EXPECT_EQ("closed", client.machine->status().message());
+  EXPECT_EQ(0u, client.machine->held());
+  EXPECT_EQ(0u, network.endpoint().connections());
+  EXPECT_EQ(0u, network.endpoint().half_open());
+}
+
+using Cell = std::tuple<int, int, int, int>;  // loss, reorder, burst, delay in ms
+class NetworkTest : public ::testing::TestWithParam<Cell> {};
+
+TEST_P(NetworkTest, AllArrives) {
+  static const uint64_t seed = anywire::test::TestSeed(11);
+  const auto [loss, reorder, burst, delay] = GetParam();
+  for (const int duplicate : {0, 10}) {
+    for (const int corrupt : {0, 1, 10}) {
+      PathOptions path;
+      path.delay = milliseconds(delay);
+      path.jitter = path.delay / 4;
+      path.loss = loss;
+      path.reorder = reorder;
+      path.burst = burst;
+      path.duplicate = duplicate;
+      path.corrupt = corrupt;
+      for (uint64_t i = 0; i < 2; ++i) TalkBothWays(seed + i, path);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Cells, NetworkTest,
+                         ::testing::Combine(::testing::Values(0, 1, 5, 10, 30),
+                                            ::testing::Values(0, 10, 50), ::testing::Values(1, 3),
+                                            ::testing::Values(0, 1, 15, 100, 750)));
+
+}  // namespace
+}  // namespace anywire::udp::test

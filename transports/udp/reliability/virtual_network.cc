@@ -1,0 +1,195 @@
+#include "transports/udp/reliability/virtual_network.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "gtest/gtest.h"
+
+namespace anywire::udp::test {
+
+using State = ConnectionMachine::State;
+
+VirtualNetwork::VirtualNetwork(uint64_t seed, const EndpointOptions& server,
+                               const PathOptions& path)
+    : random_(seed), server_options_(server), path_(path) {
+  RestartServer();
+}
+
+VirtualNetwork::~VirtualNetwork() = default;
+
+void VirtualNetwork::RestartServer() {
+  for (const auto& client : clients_) client->peer = nullptr;
+  server_machines_.clear();
+  addresses_.clear();
+  endpoint_ =
+      std::make_unique<EndpointMachine>(server_options_, pool_, SipKey{random_(), random_()});
+}
+
+VirtualNetwork::Client& VirtualNetwork::AddClient(const Options& options) {
+  Client& client = *clients_.emplace_back(std::make_unique<Client>());
+  const uint64_t number = clients_.size();
+  std::memcpy(client.address.bytes.data(), &number, sizeof(number));
+  client.machine = ConnectionMachine::Connect(options, client.pool, {random_(), random_()}, now_);
+  return client;
+}
+
+VirtualNetwork::Client* VirtualNetwork::ClientAt(const PeerAddress& address) {
+  for (const auto& client : clients_) {
+    if (client->address == address) return client.get();
+  }
+  return nullptr;
+}
+
+bool VirtualNetwork::BeginsLoss() {
+  // Of 100 datagrams `loss` are lost, in loss / burst rows; each of the others may begin one.
+  const int others = path_.burst * (100 - path_.loss);
+  return static_cast<int>(random_() % static_cast<uint64_t>(others + path_.loss)) < path_.loss;
+}
+
+void VirtualNetwork::Submit(bool to_server, const PeerAddress& client, Datagram datagram) {
+  ++datagrams_;
+  Direction& direction = directions_[to_server ? 1 : 0];
+  bytes_[to_server ? 1 : 0] += datagram.size();
+  if (on_datagram && !on_datagram(to_server, datagram)) return;
+  if (direction.losing == 0 && BeginsLoss()) direction.losing = path_.burst;
+  if (direction.losing > 0) {
+    --direction.losing;
+    return;
+  }
+  if (datagram.size() > path_.mtu) return;
+  Instant sent = now_;
+  if (path_.bandwidth > 0) {
+    const auto line_time = std::chrono::duration_cast<Duration>(
+        std::chrono::duration<double>(static_cast<double>(datagram.size()) / path_.bandwidth));
+    direction.line_free = std::max(direction.line_free, now_);
+    const double waits =
+        std::chrono::duration<double>(direction.line_free - now_).count() * path_.bandwidth;
+    if (waits > static_cast<double>(path_.queue)) return;
+    direction.line_free += line_time;
+    sent = direction.line_free;
+  }
+  Instant arrives = sent + path_.delay;
+  if (path_.jitter > Duration(0)) {
+    arrives += Duration(static_cast<int64_t>(random_() % path_.jitter.count()));
+  }
+  if (Percent(path_.reorder)) {
+    const auto most = static_cast<uint64_t>(4 * (path_.delay + path_.jitter).count() + 1);
+    arrives += Duration(static_cast<int64_t>(random_() % most));
+  } else {
+    arrives = direction.last = std::max(direction.last, arrives);
+  }
+  if (Percent(path_.duplicate)) {
+    const Instant again =
+        arrives + Duration(static_cast<int64_t>(random_() % (path_.delay.count() + 1)));
+    on_their_way_.emplace(again, OnItsWay{to_server, client, datagram});
+  }
+  if (Percent(path_.corrupt)) {
+    for (uint64_t flips = 1 + random_() % 8; flips > 0; --flips) {
+      datagram[random_() % datagram.size()] ^= 1 << (random_() % 8);
+    }
+    if (random_() % 8 == 0) datagram.resize(random_() % datagram.size());
+  }
+  on_their_way_.emplace(arrives, OnItsWay{to_server, client, std::move(datagram)});
+}
+
+void VirtualNetwork::Inject(const PeerAddress& from, const Datagram& datagram) {
+  Deliver({true, from, datagram});
+}
+
+void VirtualNetwork::Deliver(const OnItsWay& datagram) {
+  Client* const client = ClientAt(datagram.client);
+  if (!datagram.to_server) {
+    if (client != nullptr) client->machine->HandleDatagram(now_, datagram.bytes);
+    return;
+  }
+  Datagram reply(kLargestReplySize);
+  EndpointMachine::Outcome outcome =
+      endpoint_->HandleDatagram(now_, datagram.client, datagram.bytes, absl::MakeSpan(reply));
+  // Nobody gains by a forged address.
+  EXPECT_LT(outcome.reply_size, std::max<size_t>(datagram.bytes.size(), 1));
+  if (outcome.reply_size > 0) {
+    reply.resize(outcome.reply_size);
+    Submit(false, datagram.client, reply);
+  }
+  if (outcome.opened != nullptr) {
+    if (client != nullptr) client->peer = outcome.connection;
+    addresses_[outcome.connection] = datagram.client;
+    server_machines_[outcome.connection] = std::move(outcome.opened);
+  }
+}
+
+void VirtualNetwork::Poll() {
+  Datagram room(kLargestDatagramSize);
+  for (const auto& client : clients_) {
+    while (const size_t size = client->machine->PollDatagram(now_, absl::MakeSpan(room))) {
+      Submit(true, client->address, Datagram(room.begin(), room.begin() + static_cast<long>(size)));
+    }
+  }
+  for (const auto& [machine, owned] : server_machines_) {
+    while (const size_t size = machine->PollDatagram(now_, absl::MakeSpan(room))) {
+      Submit(false, addresses_[machine],
+             Datagram(room.begin(), room.begin() + static_cast<long>(size)));
+    }
+  }
+}
+
+// The server's owner lets go of what has ended, and of all that it held.
+void VirtualNetwork::DropEnded() {
+  for (auto it = server_machines_.begin(); it != server_machines_.end();) {
+    ConnectionMachine* const machine = it->first;
+    if (machine->state() != State::kEnded || machine->has_frames()) {
+      ++it;
+      continue;
+    }
+    endpoint_->Remove(*machine);
+    for (const auto& client : clients_) {
+      if (client->peer == machine) client->peer = nullptr;
+    }
+    addresses_.erase(machine);
+    it = server_machines_.erase(it);
+  }
+}
+
+Instant VirtualNetwork::NextEvent() const {
+  Instant next = on_their_way_.empty() ? kNever : on_their_way_.begin()->first;
+  for (const auto& client : clients_) next = std::min(next, client->machine->NextWakeup());
+  for (const auto& [machine, owned] : server_machines_) {
+    next = std::min(next, machine->NextWakeup());
+  }
+  return next;
+}
+
+bool VirtualNetwork::RunUntil(const std::function<bool()>& done, Duration limit) {
+  const Instant end = now_ + limit;
+  size_t steps_without_time = 0;
+  while (true) {
+    if (on_step) on_step();
+    Poll();
+    DropEnded();
+    if (done()) return true;
+    const Instant next = NextEvent();
+    if (next > end) {
+      now_ = end;
+      return false;
+    }
+    // A machine that wants to be woken again and again at one instant would never end.
+    steps_without_time = next > now_ ? 0 : steps_without_time + 1;
+    EXPECT_LT(steps_without_time, 10'000u);
+    if (steps_without_time >= 10'000u) return false;
+    now_ = std::max(now_, next);
+    while (!on_their_way_.empty() && on_their_way_.begin()->first <= now_) {
+      const OnItsWay datagram = std::move(on_their_way_.begin()->second);
+      on_their_way_.erase(on_their_way_.begin());
+      Deliver(datagram);
+    }
+    for (const auto& client : clients_) {
+      if (client->machine->NextWakeup() <= now_) client->machine->HandleWakeup(now_);
+    }
+    for (const auto& [machine, owned] : server_machines_) {
+      if (machine->NextWakeup() <= now_) machine->HandleWakeup(now_);
+    }
+  }
+}
+
+}  // namespace anywire::udp::test
