@@ -1,0 +1,236 @@
+// A connection's life when little goes wrong.
+#include <string>
+
+#include "transports/udp/reliability/chunk.h"
+#include "transports/udp/reliability/connection_machine.h"
+#include "transports/udp/reliability/ends_fixture.h"
+#include "transports/udp/reliability/packet.h"
+
+namespace anywire::udp::test {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class ConnectionTest : public EndsTest {};
+
+TEST_F(ConnectionTest, OpensInTwoRoundTripsAndKnowsThePath) {
+  Start();
+  const Instant begin = network_->now();
+  ASSERT_TRUE(RunUntilState(client(), State::kOpen, seconds(1)));
+  EXPECT_EQ(2 * kRoundTrip, network_->now() - begin);
+  EXPECT_EQ(kRoundTrip, client().rtt().smoothed());
+  ASSERT_NE(nullptr, client_->peer);
+  EXPECT_EQ(State::kHalfOpen, server().state());
+  EXPECT_EQ(1u, network_->endpoint().half_open());
+  ASSERT_TRUE(RunUntilState(server(), State::kOpen, seconds(1)));
+  EXPECT_EQ(2 * kRoundTrip + kDelay, network_->now() - begin);
+  EXPECT_EQ(kRoundTrip, server().rtt().smoothed());
+  EXPECT_EQ(0u, network_->endpoint().half_open());
+}
+
+TEST_F(ConnectionTest, TheLesserLimitsHold) {
+  server_options_.connection.max_frame_size = 2000;
+  client_options_.max_frame_size = 5000;
+  server_options_.connection.max_datagram_size = 1300;
+  Open();
+  EXPECT_EQ(2000u, client().max_frame_size());
+  EXPECT_EQ(2000u, server().max_frame_size());
+  EXPECT_EQ(1300u, client().datagram_size());
+  EXPECT_EQ(1300u, server().datagram_size());
+}
+
+TEST_F(ConnectionTest, FramesGoBothWays) {
+  Open();
+  EXPECT_TRUE(Send(client(), 7, "hello"));
+  EXPECT_TRUE(Send(client(), 7, "again"));
+  EXPECT_TRUE(Send(server(), 8, "there"));
+  network_->RunFor(kDelay);
+  EXPECT_THAT(Receive(server()), ElementsAre("7:hello", "7:again"));
+  EXPECT_THAT(Receive(client()), ElementsAre("8:there"));
+}
+
+// The server may write before the client has been heard of again; that waits.
+TEST_F(ConnectionTest, AServersFirstFramesWaitForTheClient) {
+  Start();
+  ASSERT_TRUE(network_->RunUntil([this] { return client_->peer != nullptr; }, seconds(1)));
+  ASSERT_EQ(State::kHalfOpen, server().state());
+  EXPECT_TRUE(Send(server(), 0, "hello"));
+  ASSERT_TRUE(RunUntilFrames(client(), seconds(1)));
+  EXPECT_THAT(Receive(client()), ElementsAre("0:hello"));
+}
+
+TEST_F(ConnectionTest, AReplyAcknowledgesItsRequest) {
+  Open();
+  network_->on_step = [this] {
+    for (const std::string& frame : Receive(server())) Send(server(), 1, frame);
+  };
+  const size_t before = network_->datagrams();
+  constexpr size_t kCalls = 50;
+  for (size_t i = 0; i < kCalls; ++i) {
+    Send(client(), 1, "call");
+    ASSERT_TRUE(RunUntilFrames(client(), kRoundTrip)) << i;
+    Receive(client());
+  }
+  EXPECT_EQ(2 * kCalls, network_->datagrams() - before);
+}
+
+TEST_F(ConnectionTest, SmallFramesShareDatagrams) {
+  Open();
+  const size_t before = network_->datagrams();
+  for (int i = 0; i < 20; ++i) Send(client(), 1 + i, std::string(50, 'x'));
+  network_->RunFor(kDelay);
+  EXPECT_EQ(20u, Receive(server()).size());
+  EXPECT_EQ(1u, network_->datagrams() - before);
+}
+
+TEST_F(ConnectionTest, IdleIsSilent) {
+  Open();
+  const size_t before = network_->datagrams();
+  network_->RunFor(seconds(29));
+  EXPECT_EQ(before, network_->datagrams());
+}
+
+// The last packet of a call: nothing comes after it from which its loss could be seen.
+TEST_F(ConnectionTest, ALostRequestIsSentAgainSoon) {
+  Open();
+  bool lose = true;
+  network_->on_datagram = [&lose](bool to_server, Datagram&) {
+    return !to_server || !std::exchange(lose, false);
+  };
+  Send(client(), 1, "call");
+  const Instant begin = network_->now();
+  ASSERT_TRUE(RunUntilFrames(server(), seconds(1)));
+  // A probe timeout, of which the handshake's few samples make two and a half round trips.
+  EXPECT_LE(network_->now() - begin, 3 * kRoundTrip + milliseconds(2));
+  EXPECT_THAT(Receive(server()), ElementsAre("1:call"));
+  network_->RunFor(seconds(1));
+  EXPECT_THAT(Receive(server()), IsEmpty()) << "though two probes carried it";
+}
+
+// The reason for all this.
+TEST_F(ConnectionTest, ALostPacketHoldsUpItsOwnStreamOnly) {
+  Open();
+  bool lose = true;
+  network_->on_datagram = [&lose](bool to_server, Datagram&) {
+    return !to_server || !std::exchange(lose, false);
+  };
+  Send(client(), 1, "lost");
+  network_->RunFor(Duration(1));
+  Send(client(), 1, "waits");
+  Send(client(), 2, "does not");
+  network_->RunFor(kDelay);
+  EXPECT_THAT(Receive(server()), ElementsAre("2:does not"));
+  network_->RunFor(seconds(1));
+  EXPECT_THAT(Receive(server()), ElementsAre("1:lost", "1:waits"));
+}
+
+TEST_F(ConnectionTest, AReaderThatDoesNotReadStopsTheWriter) {
+  server_options_.connection.receive_window = 50'000;
+  client_options_.send_buffer = 60'000;
+  Open();
+  size_t sent = 0;
+  for (int i = 0; i < 100; ++i) {
+    while (Send(client(), 1 + i % 5, std::string(1000, 'x'))) ++sent;
+    network_->RunFor(milliseconds(50));
+    EXPECT_FALSE(client().TakeRoom() && i > 10);
+    EXPECT_LE(server().held(), 50'000u);
+    EXPECT_LE(client().held(), 60'000u);
+  }
+  EXPECT_EQ(50'000 / 1128 + 60'000 / 1128, sent);
+  size_t received = 0;
+  network_->on_step = [&] { received += Receive(server()).size(); };
+  EXPECT_TRUE(network_->RunUntil([&] { return received == sent; }, seconds(2)));
+  EXPECT_TRUE(client().TakeRoom());
+  network_->RunFor(kRoundTrip);
+  EXPECT_EQ(0u, client().held());
+}
+
+TEST_F(ConnectionTest, LargeFramesOnALongWay) {
+  path_.delay = milliseconds(100);
+  Options options;
+  options.max_frame_size = kLargestMaxFrameSize;
+  client_options_ = server_options_.connection = options;
+  Open();
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(Send(client(), 1, std::string(64 << 10, 'a' + i)));
+  size_t received = 0;
+  network_->on_step = [&] {
+    for (const std::string& frame : Receive(server())) {
+      EXPECT_EQ(absl::StrCat("1:", std::string(64 << 10, static_cast<char>('a' + received))),
+                frame);
+      ++received;
+    }
+  };
+  EXPECT_TRUE(network_->RunUntil([&] { return received == 5; }, seconds(10)));
+}
+
+TEST_F(ConnectionTest, PathMtuIsFound) {
+  path_.mtu = 1400;
+  Options options;
+  options.max_datagram_size = 9000;
+  client_options_ = server_options_.connection = options;
+  Open();
+  network_->RunFor(seconds(5));
+  for (ConnectionMachine* const machine : {&client(), &server()}) {
+    EXPECT_LE(machine->datagram_size(), 1400u);
+    EXPECT_GE(machine->datagram_size(), 1380u);
+  }
+}
+
+TEST_F(ConnectionTest, WithinAHostTheLargestDatagramIsFoundAtOnce) {
+  path_.delay = std::chrono::microseconds(20);
+  Options options;
+  options.max_datagram_size = kLargestDatagramSize;
+  client_options_ = server_options_.connection = options;
+  Open();
+  EXPECT_EQ(kLargestDatagramSize, client().datagram_size());
+  EXPECT_EQ(kLargestDatagramSize, server().datagram_size());
+}
+
+TEST_F(ConnectionTest, APathThatShrinksIsNoticed) {
+  Open();
+  EXPECT_EQ(1452u, client().datagram_size());
+  network_->path().mtu = 1250;
+  for (int i = 0; i < 10; ++i) Send(client(), 1, std::string(5000, 'x'));
+  size_t received = 0;
+  network_->on_step = [&] { received += Receive(server()).size(); };
+  EXPECT_TRUE(network_->RunUntil([&] { return received == 10; }, seconds(5)));
+  EXPECT_EQ(kBaseDatagramSize, client().datagram_size());
+}
+
+// What the peer has not seen is not repeated by the path, but the path may repeat what it has seen.
+TEST_F(ConnectionTest, ARecordedSessionChangesNothingWhenItIsPlayedAgain) {
+  std::vector<Datagram> to_server, to_client;
+  Start();
+  network_->on_datagram = [&](bool is_to_server, Datagram& datagram) {
+    (is_to_server ? to_server : to_client).push_back(datagram);
+    return true;
+  };
+  Open();
+  for (int i = 0; i < 20; ++i) {
+    Send(client(), 1 + i % 3, absl::StrCat("request ", i));
+    network_->RunFor(kDelay);
+    for (const std::string& frame : Receive(server())) Send(server(), 1 + i % 3, frame);
+    network_->RunFor(kRoundTrip);
+    EXPECT_EQ(1u, Receive(client()).size());
+  }
+  network_->on_datagram = nullptr;
+  for (int i = 0; i < 10; ++i) {
+    std::shuffle(to_server.begin(), to_server.end(), network_->random());
+    std::shuffle(to_client.begin(), to_client.end(), network_->random());
+    for (const Datagram& datagram : to_server) network_->Inject(client_->address, datagram);
+    for (const Datagram& datagram : to_client) client().HandleDatagram(network_->now(), datagram);
+    network_->RunFor(kRoundTrip);
+  }
+  EXPECT_THAT(Receive(server()), IsEmpty());
+  EXPECT_THAT(Receive(client()), IsEmpty());
+  Send(client(), 1, "goes on");
+  network_->RunFor(kDelay);
+  EXPECT_THAT(Receive(server()), ElementsAre("1:goes on"));
+  EXPECT_EQ(1u, network_->endpoint().connections());
+}
+
+}  // namespace
+}  // namespace anywire::udp::test

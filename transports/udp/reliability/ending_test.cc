@@ -1,0 +1,245 @@
+// How connections end, and what each side is told.
+#include <string>
+
+#include "transports/udp/reliability/connection_machine.h"
+#include "transports/udp/reliability/ends_fixture.h"
+
+namespace anywire::udp::test {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class EndingTest : public EndsTest {
+ protected:
+  bool RunUntilServerGone(Duration limit) {
+    return network_->RunUntil([this] { return client_->peer == nullptr; }, limit);
+  }
+};
+
+TEST_F(EndingTest, WhatWasSentBeforeCloseArrives) {
+  Open();
+  for (int i = 0; i < 30; ++i) Send(client(), i % 4, std::string(2000, 'x'));
+  client().Close(network_->now());
+  size_t received = 0;
+  absl::Status status;
+  network_->on_step = [&] {
+    if (client_->peer == nullptr) return;
+    received += Receive(server()).size();
+    status = server().status();
+  };
+  EXPECT_TRUE(RunUntilServerGone(seconds(5)));
+  EXPECT_EQ(30u, received);
+  EXPECT_EQ(absl::UnavailableError("closed by peer"), status);
+  EXPECT_EQ(State::kEnded, client().state());
+  EXPECT_EQ(absl::UnavailableError("closed"), client().status());
+}
+
+// The goodbye overtakes what it follows.
+TEST_F(EndingTest, CloseWaitsForWhatWasLost) {
+  Open();
+  bool lose = true;
+  network_->on_datagram = [&lose](bool to_server, Datagram&) {
+    return !to_server || !std::exchange(lose, false);
+  };
+  Send(client(), 1, "lost");
+  network_->RunFor(Duration(1));
+  client().Close(network_->now());
+  network_->RunFor(kDelay);
+  EXPECT_EQ(State::kOpen, server().state());
+  ASSERT_TRUE(RunUntilFrames(server(), seconds(1)));
+  EXPECT_EQ(State::kDraining, server().state());
+  EXPECT_THAT(Receive(server()), ElementsAre("1:lost"));
+}
+
+TEST_F(EndingTest, CloseSurvivesBadLuck) {
+  for (const int which : {1, 2, 3}) {
+    network_ = nullptr;
+    Open();
+    int left = which;  // so many packets of either side are lost
+    network_->on_datagram = [&left](bool, Datagram&) { return left-- <= 0; };
+    client().Close(network_->now());
+    EXPECT_TRUE(RunUntilState(client(), State::kEnded, seconds(2))) << which;
+    EXPECT_TRUE(RunUntilServerGone(seconds(2))) << which;
+  }
+}
+
+TEST_F(EndingTest, BothCloseAtOnce) {
+  Open();
+  Send(client(), 1, "nobody wants it");
+  client().Close(network_->now());
+  server().Close(network_->now());
+  EXPECT_TRUE(RunUntilServerGone(seconds(1)));
+  EXPECT_TRUE(RunUntilState(client(), State::kEnded, seconds(1)));
+}
+
+TEST_F(EndingTest, CloseIsGivenUpInTheEnd) {
+  Open();
+  network_->on_datagram = [](bool, Datagram&) { return false; };
+  Send(client(), 1, "x");
+  client().Close(network_->now());
+  EXPECT_FALSE(RunUntilState(client(), State::kEnded, seconds(3) - milliseconds(1)));
+  EXPECT_TRUE(RunUntilState(client(), State::kEnded, milliseconds(1)));
+  EXPECT_EQ(0u, client().held());
+  EXPECT_EQ(kNever, client().NextWakeup());
+}
+
+TEST_F(EndingTest, CloseBeforeOpen) {
+  Start();
+  client().Close(network_->now());
+  EXPECT_EQ(State::kEnded, client().state());
+  network_->RunFor(seconds(1));
+  EXPECT_EQ(0u, network_->datagrams());
+}
+
+TEST_F(EndingTest, FramesAfterTheEndGoNowhere) {
+  Open();
+  client().Close(network_->now());
+  EXPECT_TRUE(Send(client(), 1, "after"));
+  network_->RunFor(kDelay);
+  EXPECT_THAT(Receive(server()), IsEmpty());
+  EXPECT_TRUE(RunUntilState(client(), State::kEnded, seconds(1)));
+  EXPECT_TRUE(Send(client(), 1, "after"));
+  EXPECT_EQ(0u, client().held());
+}
+
+TEST_F(EndingTest, AbortTellsThePeerAtOnce) {
+  Open();
+  Send(client(), 1, std::string(16'000, 'x'));
+  client().Abort(absl::StatusCode::kResourceExhausted, std::string(1000, 'y') + "\n");
+  EXPECT_EQ(State::kEnded, client().state());
+  absl::Status status;
+  network_->on_step = [&] {
+    if (client_->peer != nullptr) status = server().status();
+  };
+  EXPECT_TRUE(RunUntilServerGone(kDelay));
+  EXPECT_EQ(absl::UnavailableError("the peer gave the connection up: " + std::string(256, 'y')),
+            status);
+}
+
+TEST_F(EndingTest, AfterALostAbortThePeerIsToldWhenItSpeaks) {
+  Open();
+  network_->on_datagram = [](bool, Datagram&) { return false; };
+  server().Abort(absl::StatusCode::kInternal, "why");
+  network_->RunFor(kDelay);
+  network_->on_datagram = nullptr;
+  Send(client(), 1, "x");
+  EXPECT_TRUE(RunUntilState(client(), State::kEnded, kRoundTrip));
+  EXPECT_THAT(client().status().message(), HasSubstr("does not know the connection"));
+}
+
+TEST_F(EndingTest, ARestartedServerIsNoticedInOneRoundTrip) {
+  Open();
+  network_->RestartServer();
+  Send(client(), 1, "x");
+  EXPECT_TRUE(RunUntilState(client(), State::kEnded, kRoundTrip));
+  EXPECT_EQ(absl::StatusCode::kUnavailable, client().status().code());
+  EXPECT_THAT(client().status().message(), HasSubstr("does not know the connection"));
+}
+
+TEST_F(EndingTest, OnlyAResetOfOurIdIsBelieved) {
+  Open();
+  Datagram reset(kResetSize);
+  for (const uint64_t id : {client().local_id(), client().remote_id() + 1}) {
+    WriteReset({id}, absl::MakeSpan(reset));
+    client().HandleDatagram(network_->now(), reset);
+    EXPECT_EQ(State::kOpen, client().state());
+  }
+  WriteReset({client().remote_id()}, absl::MakeSpan(reset));
+  client().HandleDatagram(network_->now(), reset);
+  EXPECT_EQ(State::kEnded, client().state());
+}
+
+TEST_F(EndingTest, SilenceEndsBothEnds) {
+  client_options_.idle_timeout = seconds(20);
+  Open();
+  const Instant begin = network_->now();
+  EXPECT_TRUE(RunUntilServerGone(seconds(25)));
+  EXPECT_TRUE(RunUntilState(client(), State::kEnded, seconds(1)));
+  EXPECT_GT(network_->now() - begin, seconds(19)) << "the lesser of the two timeouts";
+  EXPECT_LE(network_->now() - begin, seconds(20));
+  EXPECT_THAT(client().status().message(), HasSubstr("for 20s"));
+}
+
+TEST_F(EndingTest, KeepAliveKeepsItAlive) {
+  Open();
+  client().KeepAlive(true);
+  network_->RunFor(seconds(300));
+  EXPECT_EQ(State::kOpen, client().state());
+  EXPECT_EQ(State::kOpen, server().state());
+  client().KeepAlive(false);
+  EXPECT_TRUE(RunUntilServerGone(seconds(31)));
+}
+
+TEST_F(EndingTest, KeepAliveAsksNoMoreThanNeeded) {
+  Open();
+  client().KeepAlive(true);
+  const size_t before = network_->datagrams();
+  network_->RunFor(seconds(100) + milliseconds(500));
+  EXPECT_EQ(20u, network_->datagrams() - before) << "ten questions and their answers";
+}
+
+TEST_F(EndingTest, APeerThatIsGoneIsFoundOutByKeepAlive) {
+  Open();
+  client().KeepAlive(true);
+  network_->on_datagram = [](bool, Datagram&) { return false; };
+  EXPECT_TRUE(RunUntilState(client(), State::kEnded, seconds(45)));
+  EXPECT_THAT(client().status().message(), HasSubstr("nothing has come"));
+}
+
+TEST_F(EndingTest, AHalfOpenConnectionIsGivenUp) {
+  server_options_.connection.handshake_timeout = seconds(7);
+  Start();
+  ASSERT_TRUE(network_->RunUntil([this] { return client_->peer != nullptr; }, seconds(1)));
+  network_->on_datagram = [](bool, Datagram&) { return false; };
+  EXPECT_FALSE(RunUntilServerGone(seconds(7) - milliseconds(1)));
+  EXPECT_TRUE(RunUntilServerGone(milliseconds(1)));
+  EXPECT_EQ(0u, network_->endpoint().half_open());
+}
+
+TEST_F(EndingTest, NobodyAnswers) {
+  client_options_.handshake_timeout = seconds(400);
+  Start();
+  network_->on_datagram = [](bool, Datagram&) { return false; };
+  EXPECT_TRUE(RunUntilState(client(), State::kEnded, seconds(400)));
+  EXPECT_EQ(absl::UnavailableError("there was no answer"), client().status());
+  // Now, after 1 and 3 seconds, and then every 3.
+  EXPECT_EQ(135u, network_->datagrams());
+}
+
+TEST_F(EndingTest, RefusalsSayWhy) {
+  struct Case {
+    RefuseReason reason;
+    absl::StatusCode code;
+    absl::string_view text;
+  };
+  for (const Case& expected :
+       {Case{RefuseReason::kVersion, absl::StatusCode::kFailedPrecondition, "versions 1 to 1"},
+        Case{RefuseReason::kNoRoom, absl::StatusCode::kResourceExhausted, "too many"},
+        Case{RefuseReason::kNotListening, absl::StatusCode::kUnavailable, "no more"}}) {
+    Start();
+    Datagram refuse(kRefuseSize);
+    WriteRefuse({client().local_id() + 1, expected.reason}, absl::MakeSpan(refuse));
+    client().HandleDatagram(network_->now(), refuse);
+    EXPECT_EQ(State::kOpening, client().state()) << "another's";
+    WriteRefuse({client().local_id(), expected.reason}, absl::MakeSpan(refuse));
+    client().HandleDatagram(network_->now(), refuse);
+    EXPECT_EQ(State::kEnded, client().state());
+    EXPECT_EQ(expected.code, client().status().code());
+    EXPECT_THAT(client().status().message(), HasSubstr(std::string(expected.text)));
+  }
+}
+
+TEST_F(EndingTest, ARefusalAfterAcceptIsIgnored) {
+  Open();
+  Datagram refuse(kRefuseSize);
+  WriteRefuse({client().local_id(), RefuseReason::kNoRoom}, absl::MakeSpan(refuse));
+  client().HandleDatagram(network_->now(), refuse);
+  EXPECT_EQ(State::kOpen, client().state());
+}
+
+}  // namespace
+}  // namespace anywire::udp::test

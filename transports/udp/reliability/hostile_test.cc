@@ -1,0 +1,232 @@
+// Peers that break the rules, and strangers.
+#include <random>
+#include <string>
+
+#include "tests/support/seed.h"
+#include "transports/udp/reliability/chunk.h"
+#include "transports/udp/reliability/connection_machine.h"
+#include "transports/udp/reliability/ends_fixture.h"
+#include "transports/udp/reliability/packet.h"
+#include "transports/udp/reliability/talk.h"
+
+namespace anywire::udp::test {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class HostileTest : public EndsTest {
+ protected:
+  // A packet to the server, as the client would seal it, with these chunks.
+  Datagram Forge(absl::Span<const uint8_t> chunks, uint64_t number) {
+    Datagram datagram(kDataHeaderSize + chunks.size() + kCheckSize);
+    WriteDataHeader(server().local_id(), number, datagram.data());
+    std::copy(chunks.begin(), chunks.end(), datagram.begin() + kDataHeaderSize);
+    SealPacket(datagram.data(), kDataHeaderSize + chunks.size());
+    return datagram;
+  }
+  // Gives it to the server, and returns what it thinks of it.
+  absl::Status Inject(const std::vector<uint8_t>& chunks) {
+    ConnectionMachine& machine = server();
+    network_->Inject(client_->address, Forge(chunks, next_number_++));
+    return machine.status();
+  }
+
+  uint64_t next_number_ = 1000;
+};
+
+TEST_F(HostileTest, EachBreachEndsTheConnectionAndSaysWhy) {
+  struct Case {
+    std::vector<uint8_t> chunks;
+    absl::string_view why;
+  };
+  const std::vector<Case> cases = {
+      {{0x77}, "unknown kind"},
+      {{0x01, 0x03}, "cut short"},
+      {{0x02, 0xff, 0x7f, 0, 0, 0}, "not sent"},
+      {{0x13, 5, 1, 5, 0, 4, 1, 9}, "follows one that cannot be"},
+      {{0x12, 50, 1, 0, 4, 2, 1, 2, 0x12, 50, 1, 1, 4, 2, 3, 3}, "different bytes"},
+      {{0x10, 0xff, 0x7f, 1, 1, 9}, "too far ahead"},
+      {{0x12, 50, 1, 0, 0xff, 0xff, 3, 1, 9}, "larger than allowed"},
+      {{0x04, 7, 0x04, 8}, "has changed"},
+  };
+  for (const Case& test : cases) {
+    network_ = nullptr;
+    Open();
+    const absl::Status status = Inject(test.chunks);
+    EXPECT_EQ(absl::StatusCode::kDataLoss, status.code());
+    EXPECT_THAT(std::string(status.message()), HasSubstr(std::string(test.why)));
+    EXPECT_TRUE(RunUntilState(client(), State::kEnded, kDelay)) << "the peer is told";
+    EXPECT_THAT(std::string(client().status().message()), HasSubstr(std::string(test.why)));
+    network_->RunFor(Duration(0));
+    EXPECT_EQ(0u, network_->endpoint().connections());
+  }
+}
+
+// Whoever acknowledges what it has not seen makes a sender flood the path.
+TEST_F(HostileTest, BlindAcknowledgementsAreFoundOut) {
+  Open();
+  size_t packets = 0;
+  absl::Status status;
+  network_->on_datagram = [&](bool to_server, Datagram& datagram) {
+    const std::optional<DataPacket> packet = ReadData(datagram);
+    if (to_server || !packet) return true;
+    ++packets;
+    // All up to this one have come, it says, though none does.
+    uint8_t chunks[30];
+    ChunkWriter writer(chunks);
+    IntervalSet all;
+    all.Add({0, packet->number + 1});
+    writer.Ack(all, 1, 0, 0);
+    network_->Inject(client_->address,
+                     Forge(absl::MakeConstSpan(chunks, writer.size()), next_number_++));
+    status = server().status();
+    return false;
+  };
+  network_->on_step = [&] {
+    while (client_->peer != nullptr && Send(server(), 1, std::string(1000, 'x'))) {
+    }
+  };
+  network_->RunUntil([&] { return client_->peer == nullptr; }, seconds(60));
+  EXPECT_EQ(absl::StatusCode::kDataLoss, status.code()) << status;
+  EXPECT_LE(packets, 512u);
+}
+
+TEST_F(HostileTest, FramesWithoutCreditAreABreach) {
+  server_options_.connection.receive_window = 20'000;
+  Open();
+  absl::Status status;
+  for (uint64_t id = 1; id < 1000 && status.ok(); ++id) {
+    std::vector<uint8_t> chunks(100);
+    ChunkWriter writer(absl::MakeSpan(chunks));
+    const uint8_t byte = 1;
+    // Little of much: it counts in full.
+    writer.Frame({.id = 100 + id, .stream = 1, .frame_size = 5000, .bytes = {&byte, 1}});
+    chunks.resize(writer.size());
+    ASSERT_LE(server().held(), 20'000u);
+    status = Inject(chunks);
+    EXPECT_LE(id, 4u);
+  }
+  EXPECT_THAT(std::string(status.message()), HasSubstr("receive window"));
+}
+
+TEST_F(HostileTest, OthersCannotSpeakForAPeer) {
+  Open();
+  PeerAddress other = client_->address;
+  other.bytes[23] = 1;
+  network_->Inject(other, Forge(std::vector<uint8_t>{0x77}, 1000));
+  EXPECT_EQ(State::kOpen, server().state());
+  const uint8_t ping = 0x01;
+  Datagram wrong = Forge({&ping, 1}, 1001);
+  wrong[3] ^= 1;
+  SealPacket(wrong.data(), wrong.size() - kCheckSize);
+  network_->Inject(client_->address, wrong);
+  EXPECT_EQ(State::kOpen, server().state());
+}
+
+// Nobody else's bytes disturb two ends that talk, cost memory, or are answered at length.
+TEST_F(HostileTest, RandomDatagramsDisturbNobody) {
+  const uint64_t seed = anywire::test::TestSeed(12);
+  std::mt19937_64 random(seed);
+  server_options_.connection.receive_window = 60'000;
+  Start();
+  std::vector<Datagram> seen;
+  network_->on_datagram = [&](bool, Datagram& datagram) {
+    seen.push_back(datagram);
+    if (seen.size() > 200) seen.erase(seen.begin() + static_cast<long>(random() % 200));
+    return true;
+  };
+  Open();
+  Talk there({.salt = seed, .frames = 2000, .largest = 3000});
+  Talk back({.salt = seed + 1, .frames = 2000, .largest = 3000});
+  network_->on_step = [&] {
+    there.Send(client());
+    back.Receive(client());
+    back.Send(server());
+    there.Receive(server());
+    for (int i = 0; i < 40; ++i) {
+      Datagram datagram;
+      if (random() % 2 == 0) {
+        datagram.resize(random() % 1300);
+        for (uint8_t& byte : datagram) byte = static_cast<uint8_t>(random());
+      } else {
+        datagram = seen[random() % seen.size()];
+        for (uint64_t k = 1 + random() % 4; k > 0; --k) {
+          datagram[random() % datagram.size()] = static_cast<uint8_t>(random());
+        }
+      }
+      if (!datagram.empty() && random() % 2 == 0) {
+        datagram[0] = static_cast<uint8_t>(0xa0 + random() % 8);
+      }
+      // Half of them with a check that is right, as a stranger who knows the format would, but not
+      // as one who knows our ids.
+      if (random() % 2 == 0 && datagram.size() > 30) {
+        datagram[1 + random() % 8] ^= static_cast<uint8_t>(1 + random() % 255);
+        SealPacket(datagram.data(), datagram.size() - kCheckSize);
+      }
+      PeerAddress from = client_->address;
+      if (random() % 2 == 0) from.bytes[10] = static_cast<uint8_t>(random());
+      if (random() % 2 == 0) {
+        network_->Inject(from, datagram);
+      } else {
+        client().HandleDatagram(network_->now(), datagram);
+      }
+      ASSERT_NE(nullptr, client_->peer);
+    }
+  };
+  EXPECT_TRUE(
+      network_->RunUntil([&] { return there.is_complete() && back.is_complete(); }, seconds(100)))
+      << client().status() << server().status();
+  EXPECT_EQ(1u, network_->endpoint().connections());
+}
+
+// A peer that knows all our ids, and means no good: its own connection ends or goes on, and no more
+// memory is held than was granted.
+TEST_F(HostileTest, RandomChunksOfThePeerItself) {
+  std::mt19937_64 random(anywire::test::TestSeed(13));
+  server_options_.connection.receive_window = 60'000;
+  server_options_.connection.idle_timeout = seconds(1);
+  network_ = nullptr;
+  size_t ended = 0, survived = 0;
+  for (int round = 0; round < 300; ++round) {
+    network_ = nullptr;
+    Open();
+    network_->on_datagram = [](bool to_server, Datagram&) { return !to_server; };
+    for (int i = 0; i < 100 && client_->peer != nullptr; ++i) {
+      std::vector<uint8_t> chunks(1000);
+      ChunkWriter writer(absl::MakeSpan(chunks));
+      for (uint64_t k = 1 + random() % 5; k > 0; --k) {
+        const std::vector<uint8_t> body(1 + random() % 50, static_cast<uint8_t>(random() % 2));
+        const uint64_t id = 1 + random() % 20;
+        const uint64_t offset = random() % 3 * 10;
+        writer.Frame({.id = id,
+                      .stream = random() % 3,
+                      .after = id > 1 && random() % 2 == 0 ? 1 + random() % (id - 1) : 0,
+                      .offset = offset,
+                      .frame_size = offset + body.size() + random() % 2 * 2000,
+                      .bytes = body});
+        if (random() % 10 == 0) writer.MaxData(random() >> (random() % 64));
+        if (random() % 100 == 0) writer.Close(random() % 30);
+      }
+      if (random() % 50 == 0) chunks[random() % writer.size()] ^= 1 << (random() % 8);
+      chunks.resize(writer.size());
+      network_->Inject(client_->address, Forge(chunks, next_number_ += 1 + random() % 3));
+      ASSERT_LE(server().held(), 60'000u + 1 + 3000) << "the last may be the breach";
+      if (random() % 4 == 0) Receive(server());
+      network_->RunFor(milliseconds(1));
+    }
+    client_->peer == nullptr ? ++ended : ++survived;
+    network_->RunFor(seconds(3));
+    if (client_->peer != nullptr) {
+      Receive(server());
+      network_->RunFor(seconds(1));
+    }
+    EXPECT_EQ(0u, network_->endpoint().connections());
+  }
+  EXPECT_GT(ended, 10u);
+}
+
+}  // namespace
+}  // namespace anywire::udp::test
