@@ -47,8 +47,9 @@ struct Options {
   // The least time that counts as late (kGranularity of RFC 9002, section 6.1.2). RFC 9002 says a
   // millisecond for timers of that kind; paths within a host have round trips of microseconds.
   Duration granularity = std::chrono::microseconds(100);
-  // The longest that we delay an acknowledgement; at most a second.
-  Duration max_ack_delay = std::chrono::milliseconds(1);
+  // The longest that we delay an acknowledgement; at most a second. The peer's probe timeout is so
+  // much longer, and with it the time that the loss of a call's only packet costs.
+  Duration max_ack_delay = std::chrono::microseconds(500);
   // So many ack-eliciting packets are acknowledged at once, though they came in order.
   int ack_every = 10;
   CongestionControl congestion_control = CongestionControl::kCubic;
