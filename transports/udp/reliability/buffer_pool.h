@@ -1,5 +1,6 @@
-// Memory for frames, which are many and live shortly: buffers go back to the pool and serve the
-// next frames. One pool serves all connections of a thread, so that an idle one owns none.
+// Memory for frames, and for what is kept of them, which are many and live shortly: it goes back to
+// the pool and serves the next. One pool serves all connections of a thread, so that an idle one
+// owns none.
 #ifndef ANYWIRE_TRANSPORTS_UDP_RELIABILITY_BUFFER_POOL_H_
 #define ANYWIRE_TRANSPORTS_UDP_RELIABILITY_BUFFER_POOL_H_
 
@@ -7,12 +8,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 
 #include "transports/udp/reliability/options.h"
 
 namespace anywire::udp {
 
-// One user at a time. Outlives its buffers.
+// One user at a time. Outlives its buffers and objects.
 class BufferPool {
  public:
   struct Return {
@@ -29,6 +31,27 @@ class BufferPool {
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
+
+  // An object in a buffer.
+  template <typename T>
+  struct Destroy {
+    Return give_back;
+    void operator()(T* object) const {
+      object->~T();
+      give_back(reinterpret_cast<uint8_t*>(object));
+    }
+  };
+  template <typename T>
+  using Object = std::unique_ptr<T, Destroy<T>>;
+
+  // A T as its default constructor makes it.
+  template <typename T>
+  Object<T> Make() {
+    static_assert(alignof(T) <= alignof(std::max_align_t));
+    Buffer memory = Take(sizeof(T));
+    const Return give_back = memory.get_deleter();
+    return Object<T>(new (memory.release()) T(), Destroy<T>{give_back});
+  }
 
   // At least `size` bytes, 1 to kLargestMaxFrameSize; less than twice as many, and at least 64.
   Buffer Take(size_t size);

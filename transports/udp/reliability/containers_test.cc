@@ -1,4 +1,5 @@
 #include <cstring>
+#include <memory>
 #include <random>
 #include <set>
 #include <vector>
@@ -122,6 +123,23 @@ TEST(BufferPoolTest, BuffersAreReusedBySize) {
   const BufferPool::Buffer again = pool.Take(128);
   EXPECT_EQ(first, again.get());
   EXPECT_EQ(0u, pool.kept());
+}
+
+TEST(BufferPoolTest, ObjectsAreMadeAndDestroyedInBuffers) {
+  struct Member {
+    std::shared_ptr<int> counted;
+    char rest[60];
+  };
+  BufferPool pool;
+  const auto counted = std::make_shared<int>(1);
+  {
+    const BufferPool::Object<Member> member = pool.Make<Member>();
+    EXPECT_EQ(nullptr, member->counted);
+    member->counted = counted;
+    EXPECT_EQ(2, counted.use_count());
+  }
+  EXPECT_EQ(1, counted.use_count());
+  EXPECT_EQ(128u, pool.kept());
 }
 
 TEST(BufferPoolTest, EverySizeHasRoom) {

@@ -2,15 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <utility>
-
-#include "absl/base/attributes.h"
 
 namespace anywire::udp {
 namespace {
 
-constexpr size_t kIdleFrames = 16;
 // Tables that are empty give back memory for more members than this.
 constexpr size_t kIdleTable = 64;
 
@@ -30,11 +26,6 @@ FrameReceiver::FrameReceiver(const Options& options, BufferPool& pool)
   delivered_.Add({0, 1});
 }
 
-FrameReceiver::~FrameReceiver() {
-  // Not by recursion.
-  while (idle_ != nullptr) idle_ = std::move(idle_->next_idle);
-}
-
 const char* FrameReceiver::OnFrame(const FrameChunk& chunk) {
   if (chunk.frame_size > max_frame_size_) return "a frame is larger than allowed";
   if (closed_ && chunk.id > last_frame_) return "a frame comes after the last";
@@ -44,7 +35,7 @@ const char* FrameReceiver::OnFrame(const FrameChunk& chunk) {
 
   const auto it = open_.find(chunk.id);
   if (it == open_.end()) {
-    std::unique_ptr<Frame> frame;
+    BufferPool::Object<Frame> frame;
     if (const char* const why = Begin(chunk, &frame)) return why;
     if (const char* const why = Put(*frame, chunk)) return why;
     if (frame->is_complete() && delivered_.Contains(frame->predecessor())) {
@@ -62,18 +53,18 @@ const char* FrameReceiver::OnFrame(const FrameChunk& chunk) {
   }
   if (const char* const why = Put(frame, chunk)) return why;
   if (frame.is_complete() && delivered_.Contains(frame.predecessor())) {
-    std::unique_ptr<Frame> complete = std::move(it->second);
+    BufferPool::Object<Frame> complete = std::move(it->second);
     open_.erase(it);
     Deliver(std::move(complete));
   }
   return nullptr;
 }
 
-const char* FrameReceiver::Begin(const FrameChunk& chunk, std::unique_ptr<Frame>* frame) {
+const char* FrameReceiver::Begin(const FrameChunk& chunk, BufferPool::Object<Frame>* frame) {
   begun_ += chunk.frame_size + kFrameCost;
   if (begun_ > allowed_) return "frames exceed the receive window";
   highest_ = std::max(highest_, chunk.id);
-  *frame = TakeFrame();
+  *frame = pool_.Make<Frame>();
   Frame& made = **frame;
   made.id = chunk.id;
   made.stream = chunk.stream;
@@ -113,10 +104,9 @@ const char* FrameReceiver::Put(Frame& frame, const FrameChunk& chunk) {
   return nullptr;
 }
 
-void FrameReceiver::Deliver(std::unique_ptr<Frame> frame) {
+void FrameReceiver::Deliver(BufferPool::Object<Frame> frame) {
   while (true) {
     const uint64_t id = frame->id;
-    frame->received.Clear();
     ready_.PushBack(std::move(frame));
     delivered_.Add({id, id + 1});
     if (followers_.empty()) break;
@@ -151,10 +141,7 @@ absl::Span<const ReceivedFrame> FrameReceiver::Receive() {
 }
 
 void FrameReceiver::Release() {
-  for (std::unique_ptr<Frame>& frame : given_) {
-    released_ += frame->size + kFrameCost;
-    PutFrame(std::move(frame));
-  }
+  for (const BufferPool::Object<Frame>& frame : given_) released_ += frame->size + kFrameCost;
   given_.clear();
   views_.clear();
 }
@@ -165,23 +152,6 @@ void FrameReceiver::Clear() {
   for (auto& [id, frame] : open_) released_ += frame->size + kFrameCost;
   open_ = {};
   followers_ = {};
-}
-
-std::unique_ptr<FrameReceiver::Frame> FrameReceiver::TakeFrame() {
-  if (idle_ == nullptr) return std::make_unique<Frame>();
-  --idle_count_;
-  std::unique_ptr<Frame> frame = std::move(idle_);
-  idle_ = std::move(frame->next_idle);
-  return frame;
-}
-
-void FrameReceiver::PutFrame(std::unique_ptr<Frame> frame) {
-  if (idle_count_ == kIdleFrames) return;
-  std::destroy_at(frame.get());
-  std::construct_at(frame.get());
-  frame->next_idle = std::move(idle_);
-  idle_ = std::move(frame);
-  ++idle_count_;
 }
 
 }  // namespace anywire::udp

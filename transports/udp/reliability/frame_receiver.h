@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -32,7 +31,6 @@ class FrameReceiver {
 
   // `pool` outlives it.
   FrameReceiver(const Options& options, BufferPool& pool);
-  ~FrameReceiver();
 
   // Null, or how the peer is in breach.
   const char* OnFrame(const FrameChunk& chunk);
@@ -76,7 +74,6 @@ class FrameReceiver {
     BufferPool::Buffer bytes;
     IntervalSet received;
     uint64_t received_bytes = 0;
-    std::unique_ptr<Frame> next_idle;
 
     uint64_t predecessor() const { return after == 0 ? 0 : id - after; }
     bool is_complete() const { return received_bytes == size; }
@@ -84,30 +81,26 @@ class FrameReceiver {
 
   // The lowest frame id that has not been delivered.
   uint64_t lowest_open() const { return delivered_.front().end; }
-  const char* Begin(const FrameChunk& chunk, std::unique_ptr<Frame>* frame);
+  const char* Begin(const FrameChunk& chunk, BufferPool::Object<Frame>* frame);
   static const char* Put(Frame& frame, const FrameChunk& chunk);
   // Makes it ready, and those that waited for it.
-  void Deliver(std::unique_ptr<Frame> frame);
-  std::unique_ptr<Frame> TakeFrame();
-  void PutFrame(std::unique_ptr<Frame> frame);
+  void Deliver(BufferPool::Object<Frame> frame);
 
   const size_t max_frame_size_;
   const uint64_t window_;
   BufferPool& pool_;
 
   // Frames that have begun and not been delivered.
-  absl::flat_hash_map<uint64_t, std::unique_ptr<Frame>> open_;
+  absl::flat_hash_map<uint64_t, BufferPool::Object<Frame>> open_;
   // Of frames that have not been delivered, and that one which has begun follows: which.
   absl::flat_hash_map<uint64_t, uint64_t> followers_;
   // Frame ids; 0, which is no frame's, is one from the beginning.
   IntervalSet delivered_;
   uint64_t highest_ = 0;  // id that has begun
 
-  SequenceRing<std::unique_ptr<Frame>> ready_;
-  std::vector<std::unique_ptr<Frame>> given_;
+  SequenceRing<BufferPool::Object<Frame>> ready_;
+  std::vector<BufferPool::Object<Frame>> given_;
   std::vector<ReceivedFrame> views_;
-  std::unique_ptr<Frame> idle_;  // for the next frames
-  size_t idle_count_ = 0;
 
   uint64_t begun_ = 0;     // counts of all frames begun since the beginning
   uint64_t released_ = 0;  // and released

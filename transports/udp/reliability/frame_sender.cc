@@ -1,7 +1,6 @@
 #include "transports/udp/reliability/frame_sender.h"
 
 #include <algorithm>
-#include <memory>
 #include <utility>
 
 #include "absl/base/macros.h"
@@ -9,8 +8,6 @@
 namespace anywire::udp {
 namespace {
 
-constexpr size_t kIdleFrames = 16;
-constexpr size_t kIdleStreams = 16;
 // An empty table gives back memory for more members than this.
 constexpr size_t kIdleTable = 64;
 
@@ -43,7 +40,7 @@ absl::Span<uint8_t> FrameSender::NewFrame(uint64_t number, size_t size) {
     return {};
   }
   Stream& stream = StreamOf(number);
-  std::unique_ptr<Frame> frame = TakeFrame();
+  BufferPool::Object<Frame> frame = pool_.Make<Frame>();
   Frame* const added = frame.get();
   added->stream = &stream;
   added->size = size;
@@ -150,7 +147,7 @@ bool FrameSender::MayBegin(const Frame& frame) {
 }
 
 void FrameSender::Begin(Stream& stream) {
-  std::unique_ptr<Frame> frame = std::move(stream.row);
+  BufferPool::Object<Frame> frame = std::move(stream.row);
   stream.row = std::move(frame->next);
   frame->id = frames_.end();
   frame->after = stream.unacked > 0 ? frame->id - stream.last_id : 0;
@@ -192,7 +189,7 @@ void FrameSender::Finish(Frame& frame) {
   --stream.unacked;
   stream.unacked_count -= frame.count();
   held_ -= frame.count();
-  PutFrame(std::move(frames_[frame.id]));
+  frames_[frame.id].reset();
   while (!frames_.empty() && frames_.front() == nullptr) frames_.PopFront();
   if (starved_by_span_ && frames_.size() < kFrameSpan) QueueStarved();
   Queue(stream);
@@ -201,11 +198,9 @@ void FrameSender::Finish(Frame& frame) {
 
 void FrameSender::Queue(Stream& stream) {
   if (stream.queued) return;
-  if (stream.current != nullptr) {
-    turns_.Push(stream);
-  } else if (stream.row != nullptr && !IsOverWindow(stream)) {
-    (starved_.empty() ? turns_ : starved_).Push(stream);
-  }
+  const bool may_send =
+      stream.current != nullptr || (stream.row != nullptr && !IsOverWindow(stream));
+  if (may_send) turns_.Push(stream);
 }
 
 void FrameSender::QueueStarved() {
@@ -218,48 +213,18 @@ void FrameSender::QueueStarved() {
 }
 
 FrameSender::Stream& FrameSender::StreamOf(uint64_t number) {
-  std::unique_ptr<Stream>& stream = streams_[number];
+  BufferPool::Object<Stream>& stream = streams_[number];
   if (stream == nullptr) {
-    if (idle_streams_ == nullptr) {
-      stream = std::make_unique<Stream>();
-    } else {
-      stream = std::move(idle_streams_);
-      idle_streams_ = std::move(stream->next_idle);
-      --idle_stream_count_;
-    }
+    stream = pool_.Make<Stream>();
     stream->number = number;
   }
   return *stream;
 }
 
-void FrameSender::DropIfIdle(Stream& stream) {
+void FrameSender::DropIfIdle(const Stream& stream) {
   if (stream.unacked > 0 || stream.row != nullptr) return;
-  const auto it = streams_.find(stream.number);
-  std::unique_ptr<Stream> dropped = std::move(it->second);
-  streams_.erase(it);
+  streams_.erase(stream.number);
   if (streams_.empty() && streams_.capacity() > kIdleTable) streams_ = {};
-  if (idle_stream_count_ == kIdleStreams) return;
-  *dropped = Stream();
-  dropped->next_idle = std::move(idle_streams_);
-  idle_streams_ = std::move(dropped);
-  ++idle_stream_count_;
-}
-
-std::unique_ptr<FrameSender::Frame> FrameSender::TakeFrame() {
-  if (idle_frames_ == nullptr) return std::make_unique<Frame>();
-  --idle_frame_count_;
-  std::unique_ptr<Frame> frame = std::move(idle_frames_);
-  idle_frames_ = std::move(frame->next);
-  return frame;
-}
-
-void FrameSender::PutFrame(std::unique_ptr<Frame> frame) {
-  if (idle_frame_count_ == kIdleFrames) return;
-  std::destroy_at(frame.get());
-  std::construct_at(frame.get());
-  frame->next = std::move(idle_frames_);
-  idle_frames_ = std::move(frame);
-  ++idle_frame_count_;
 }
 
 void FrameSender::Clear() {
@@ -267,9 +232,6 @@ void FrameSender::Clear() {
   for (auto& [number, stream] : streams_) {
     while (stream->row != nullptr) stream->row = std::move(stream->row->next);
   }
-  while (idle_frames_ != nullptr) idle_frames_ = std::move(idle_frames_->next);
-  while (idle_streams_ != nullptr) idle_streams_ = std::move(idle_streams_->next_idle);
-  idle_frame_count_ = idle_stream_count_ = 0;
   streams_ = {};
   turns_ = starved_ = StreamQueue();
   while (!frames_.empty()) frames_.PopFront();

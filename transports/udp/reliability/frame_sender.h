@@ -8,7 +8,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -73,7 +72,7 @@ class FrameSender {
     uint64_t acked_bytes = 0;
     IntervalSet lost;
     bool in_lost_queue = false;
-    std::unique_ptr<Frame> next;  // in its stream's row, or among the idle
+    BufferPool::Object<Frame> next;  // in its stream's row
 
     size_t count() const { return size + kFrameCost; }
   };
@@ -95,14 +94,13 @@ class FrameSender {
     uint64_t number = 0;
     Frame* current = nullptr;  // begun, and not sent in full
     size_t current_sent = 0;
-    std::unique_ptr<Frame> row;  // those that have not begun
+    BufferPool::Object<Frame> row;  // those that have not begun
     Frame* row_end = nullptr;
     uint64_t last_id = 0;      // of the frame begun last
     size_t unacked = 0;        // frames begun and not acknowledged
     size_t unacked_count = 0;  // their counts
     bool queued = false;
     Stream* next = nullptr;  // in its queue
-    std::unique_ptr<Stream> next_idle;
   };
 
   bool WriteLost(ChunkWriter& writer, FramePiece* piece);
@@ -114,19 +112,17 @@ class FrameSender {
   void Begin(Stream& stream);
   Frame* Find(uint64_t id);
   void Finish(Frame& frame);
-  // Puts it into turns_ or starved_, if it has anything that it may send.
+  // Puts it into turns_, if it has anything to send and is not over its window.
   void Queue(Stream& stream);
   void QueueStarved();
   Stream& StreamOf(uint64_t number);
-  void DropIfIdle(Stream& stream);
-  std::unique_ptr<Frame> TakeFrame();
-  void PutFrame(std::unique_ptr<Frame> frame);
+  void DropIfIdle(const Stream& stream);
 
   const size_t send_buffer_;
   const size_t stream_window_;
   BufferPool& pool_;
 
-  absl::flat_hash_map<uint64_t, std::unique_ptr<Stream>> streams_;
+  absl::flat_hash_map<uint64_t, BufferPool::Object<Stream>> streams_;
   // Streams with something to send, in turn; and those whose next frame may not begin for lack of
   // credit, or because too old ones are unfinished. While any of those wait no others begin one, so
   // that a large frame gets its credit, too.
@@ -134,13 +130,8 @@ class FrameSender {
   StreamQueue starved_;
   bool starved_by_span_ = false;
 
-  SequenceRing<std::unique_ptr<Frame>> frames_{1};  // begun; null when finished
-  SequenceRing<uint64_t> lost_;                     // ids of frames that have lost bytes
-
-  std::unique_ptr<Frame> idle_frames_;
-  size_t idle_frame_count_ = 0;
-  std::unique_ptr<Stream> idle_streams_;
-  size_t idle_stream_count_ = 0;
+  SequenceRing<BufferPool::Object<Frame>> frames_{1};  // begun; null when finished
+  SequenceRing<uint64_t> lost_;                        // ids of frames that have lost bytes
 
   uint64_t credit_ = 0;        // counts that may have begun, since the beginning
   uint64_t begun_counts_ = 0;  // and have

@@ -193,6 +193,16 @@ TEST_F(FrameSenderTest, WhatIsAcknowledgedLateIsNotSentAgain) {
   EXPECT_THAT(Packet(), IsEmpty());
 }
 
+TEST_F(FrameSenderTest, APartThatIsAcknowledgedLateIsNotSentAgain) {
+  New(1, 1500);
+  const auto first = Packet(), second = Packet();
+  Lose(first);
+  Ack(first);
+  EXPECT_THAT(Packet(), IsEmpty());
+  Ack(second);
+  EXPECT_TRUE(sender_.all_acked());
+}
+
 TEST_F(FrameSenderTest, CreditIsForWholeFrames) {
   FrameSender sender(Small(), pool_);
   FramePiece piece;

@@ -141,10 +141,10 @@ TEST_F(LossDetectorTest, BackoffHasAnEnd) {
 }
 
 TEST_F(LossDetectorTest, ProbesCarryTheOldestThatIsInFlight) {
-  for (int i = 0; i < 4; ++i) Send(kStart);
-  Ack(kStart + kRtt, {{0, 1}});
+  for (int i = 0; i < 5; ++i) Send(kStart);
+  Ack(kStart + kRtt, {{2, 3}, {0, 1}});
   detector_.ResendOldest(2);
-  EXPECT_THAT(lost_, ElementsAre(1, 2));
+  EXPECT_THAT(lost_, ElementsAre(1, 3));
   EXPECT_EQ(0, lost_packets_);
   EXPECT_EQ(3000u, detector_.bytes_in_flight());
 }
