@@ -12,8 +12,9 @@ namespace anywire::udp {
 std::unique_ptr<ConnectionMachine> ConnectionMachine::Connect(const Options& options,
                                                               BufferPool& pool, const SipKey& seed,
                                                               Instant now) {
-  const uint64_t id = KeyedRandom(seed).Next();
-  std::unique_ptr<ConnectionMachine> machine(new ConnectionMachine(options, pool, seed, now, id));
+  KeyedRandom random(seed);
+  const uint64_t id = random.Next();
+  std::unique_ptr<ConnectionMachine> machine(new ConnectionMachine(options, pool, random, now, id));
   machine->handshake_.emplace(options, id, now);
   return machine;
 }
@@ -23,7 +24,7 @@ std::unique_ptr<ConnectionMachine> ConnectionMachine::Accept(const Options& opti
                                                              Instant now, const OpenPacket& open,
                                                              uint64_t server_id) {
   std::unique_ptr<ConnectionMachine> machine(
-      new ConnectionMachine(options, pool, seed, now, server_id));
+      new ConnectionMachine(options, pool, KeyedRandom(seed), now, server_id));
   machine->SetPeer(open.client_id, open.parameters);
   machine->state_ = State::kHalfOpen;
   machine->accept_due_ = true;
@@ -31,12 +32,12 @@ std::unique_ptr<ConnectionMachine> ConnectionMachine::Accept(const Options& opti
   return machine;
 }
 
-ConnectionMachine::ConnectionMachine(const Options& options, BufferPool& pool, const SipKey& seed,
-                                     Instant now, uint64_t local_id)
+ConnectionMachine::ConnectionMachine(const Options& options, BufferPool& pool,
+                                     const KeyedRandom& random, Instant now, uint64_t local_id)
     : options_(options),
       pool_(pool),
       local_id_(local_id),
-      random_(seed),
+      random_(random),
       congestion_(MakeCongestionController(options.congestion_control, kBaseDatagramSize)),
       loss_(options, *congestion_, *this),
       received_(options),

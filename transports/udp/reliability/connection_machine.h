@@ -112,8 +112,8 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
   size_t held() const { return sender_.held() + receiver_.held(); }
 
  private:
-  ConnectionMachine(const Options& options, BufferPool& pool, const SipKey& seed, Instant now,
-                    uint64_t local_id);
+  ConnectionMachine(const Options& options, BufferPool& pool, const KeyedRandom& random,
+                    Instant now, uint64_t local_id);
 
   // connection_input.cc
   void HandleOpening(Instant now, PacketKind kind, absl::Span<const uint8_t> datagram);

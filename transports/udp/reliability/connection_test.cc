@@ -154,6 +154,19 @@ TEST_F(ConnectionTest, AReaderThatDoesNotReadStopsTheWriter) {
   EXPECT_EQ(0u, client().held());
 }
 
+TEST_F(ConnectionTest, NoMoreThanAWindowIsOnItsWay) {
+  Open();
+  const uint64_t before = network_->bytes(true);
+  while (Send(client(), 1, std::string(10'000, 'x'))) {
+  }
+  network_->RunFor(kRoundTrip - Duration(1));
+  EXPECT_LE(network_->bytes(true) - before, InitialWindow(kBaseDatagramSize));
+  EXPECT_GE(network_->bytes(true) - before, InitialWindow(kBaseDatagramSize) - 1452);
+  network_->RunFor(kRoundTrip);
+  EXPECT_LE(network_->bytes(true) - before, 3 * InitialWindow(kBaseDatagramSize)) << "it doubles";
+  EXPECT_GE(network_->bytes(true) - before, 2 * InitialWindow(kBaseDatagramSize));
+}
+
 TEST_F(ConnectionTest, LargeFramesOnALongWay) {
   path_.delay = milliseconds(100);
   Options options;

@@ -210,6 +210,26 @@ TEST_F(EndingTest, NobodyAnswers) {
   EXPECT_EQ(135u, network_->datagrams());
 }
 
+// Each OPEN is answered: if each answer were answered, copies would breed.
+TEST_F(EndingTest, ARepeatedRetryIsNotAnsweredAtOnce) {
+  Start();
+  Datagram room(kLargestDatagramSize);
+  EXPECT_EQ(kBaseDatagramSize, client().PollDatagram(network_->now(), absl::MakeSpan(room)));
+  EXPECT_EQ(0u, client().PollDatagram(network_->now(), absl::MakeSpan(room)));
+  Datagram retry(kRetrySize);
+  for (const uint8_t token : {1, 2, 3}) {
+    RetryPacket packet{.client_id = client().local_id(), .token = {}};
+    packet.token.fill(token);
+    WriteRetry(packet, absl::MakeSpan(retry));
+    client().HandleDatagram(network_->now(), retry);
+    EXPECT_EQ(token == 1 ? kBaseDatagramSize : 0u,
+              client().PollDatagram(network_->now(), absl::MakeSpan(room)));
+  }
+  EXPECT_EQ(kBaseDatagramSize, client().PollDatagram(client().NextWakeup(), absl::MakeSpan(room)));
+  EXPECT_EQ(3, ReadOpen(absl::MakeConstSpan(room).first(kBaseDatagramSize))->token->back())
+      << "the latest is used";
+}
+
 TEST_F(EndingTest, RefusalsSayWhy) {
   struct Case {
     RefuseReason reason;

@@ -14,7 +14,9 @@ EndpointMachine::EndpointMachine(const EndpointOptions& options, BufferPool& poo
       tokens_({random_.Next(), random_.Next()}),
       retries_(options.retries_per_second),
       refusals_(options.refusals_per_second),
-      resets_(options.resets_per_second) {}
+      resets_(options.resets_per_second) {
+  static_cast<void>(ParametersOf(options.connection));  // which checks them
+}
 
 EndpointMachine::Outcome EndpointMachine::HandleDatagram(Instant now, const PeerAddress& from,
                                                          absl::Span<const uint8_t> datagram,

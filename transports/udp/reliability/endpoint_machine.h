@@ -33,7 +33,8 @@ struct EndpointOptions {
 // Used by one thread at a time.
 class EndpointMachine {
  public:
-  // `pool` outlives it and its connections. `seed`: from the operating system, secret.
+  // `pool` outlives it and its connections. `seed`: from the operating system, secret. Options out
+  // of range abort.
   EndpointMachine(const EndpointOptions& options, BufferPool& pool, const SipKey& seed);
 
   struct Outcome {

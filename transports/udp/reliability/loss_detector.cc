@@ -35,6 +35,14 @@ const char* LossDetector::OnAck(Instant now, const AckChunk& ack) {
   const Instant largest_sent = largest_is_ours ? packets_[largest].time_sent : Instant();
   const bool largest_is_new = largest_is_ours && packets_[largest].state == State::kOutstanding &&
                               packets_[largest].ack_eliciting;
+  if (largest_is_new) {
+    const Duration delay = std::chrono::microseconds(std::min<uint64_t>(
+        ack.delay_us,
+        static_cast<uint64_t>(
+            std::chrono::duration_cast<std::chrono::microseconds>(peer_max_ack_delay_).count())));
+    rtt_.Update(now - largest_sent, delay);
+    if (first_rtt_sample_ == kNever) first_rtt_sample_ = now;
+  }
   bool any_eliciting = false;
   for (size_t i = 0; i < ack.count; ++i) {
     if (skipped_ >= ack.ranges[i].begin && skipped_ < ack.ranges[i].end) {
@@ -51,14 +59,6 @@ const char* LossDetector::OnAck(Instant now, const AckChunk& ack) {
   }
   largest_acked_ = has_acked_ ? std::max(largest_acked_, largest) : largest;
   has_acked_ = true;
-  if (largest_is_new) {
-    const Duration delay = std::chrono::microseconds(std::min<uint64_t>(
-        ack.delay_us,
-        static_cast<uint64_t>(
-            std::chrono::duration_cast<std::chrono::microseconds>(peer_max_ack_delay_).count())));
-    rtt_.Update(now - largest_sent, delay);
-    if (first_rtt_sample_ == kNever) first_rtt_sample_ = now;
-  }
   if (any_eliciting) probe_timeouts_ = 0;
   DetectLost(now);
   DropFinished();

@@ -91,5 +91,81 @@ INSTANTIATE_TEST_SUITE_P(Cells, NetworkTest,
                                             ::testing::Values(0, 10, 50), ::testing::Values(1, 3),
                                             ::testing::Values(0, 1, 15, 100, 750)));
 
+// What a path does to every datagram for a while.
+class PartitionTest : public ::testing::TestWithParam<std::tuple<bool, bool, int>> {};
+
+TEST_P(PartitionTest, WhatWasHeldUpArrivesSoonAfter) {
+  const auto [cut_there, cut_back, length] = GetParam();
+  static const uint64_t seed = anywire::test::TestSeed(14);
+  EndpointOptions server;
+  server.connection = PatientOptions();
+  VirtualNetwork network(seed, server, {.delay = milliseconds(15), .loss = 1});
+  VirtualNetwork::Client& client = network.AddClient(PatientOptions());
+  bool cut = false;
+  network.on_datagram = [&](bool to_server, Datagram&) {
+    return !cut || !(to_server ? cut_there : cut_back);
+  };
+  Talk there({.salt = seed, .frames = 3000});
+  Talk back({.salt = seed + 1, .frames = 3000});
+  network.on_step = [&] {
+    if (client.machine->state() == State::kOpen) there.Send(*client.machine);
+    back.Receive(*client.machine);
+    if (client.peer == nullptr) return;
+    if (client.peer->state() == State::kOpen) back.Send(*client.peer);
+    there.Receive(*client.peer);
+  };
+  const auto done = [&] { return there.is_complete() && back.is_complete(); };
+  for (int i = 0; i < 5 && !done(); ++i) {
+    cut = false;
+    network.RunUntil(done, milliseconds(300));
+    ASSERT_TRUE(i > 0 || !done()) << "nothing is left to be held up";
+    cut = true;
+    network.RunFor(seconds(length));
+  }
+  cut = false;
+  const uint64_t before = there.received() + back.received();
+  if (before < 6000) {
+    // No probe is later than that.
+    EXPECT_TRUE(network.RunUntil(
+        [&] { return there.received() + back.received() > before; },
+        std::min<Duration>(LossDetector::kMaxProbeTimeout, 2 * seconds(length)) + seconds(1)));
+  }
+  EXPECT_TRUE(network.RunUntil(done, seconds(60)))
+      << there.received() << " " << back.received() << client.machine->status();
+}
+INSTANTIATE_TEST_SUITE_P(Ways, PartitionTest,
+                         ::testing::Combine(::testing::Bool(), ::testing::Bool(),
+                                            ::testing::Values(1, 5, 30)));
+
+// A thin line with a short queue, small datagrams only, and now and then a loss.
+TEST(BottleneckTest, AllArrives) {
+  const uint64_t seed = anywire::test::TestSeed(15);
+  for (uint64_t i = 0; i < 10; ++i) {
+    TalkBothWays(seed + i, {.delay = milliseconds(20),
+                            .jitter = milliseconds(2),
+                            .loss = 1,
+                            .mtu = 1230,
+                            .bandwidth = 100'000,
+                            .queue = 10'000});
+  }
+}
+
+// One address after the other: packets of an old one are nobody's.
+TEST(AddressTest, AClientThatMovesIsLetGoAndConnectsAgain) {
+  EndpointOptions server;
+  VirtualNetwork network(anywire::test::TestSeed(16), server, {.delay = milliseconds(5)});
+  VirtualNetwork::Client& client = network.AddClient({});
+  ASSERT_TRUE(network.RunUntil(
+      [&] { return client.peer != nullptr && client.peer->state() == State::kOpen; }, seconds(1)));
+  client.address.bytes[20] = 1;
+  client.machine->KeepAlive(true);
+  ASSERT_TRUE(network.RunUntil(
+      [&] { return client.machine->state() == State::kEnded && client.peer == nullptr; },
+      seconds(60)));
+  EXPECT_EQ(absl::StatusCode::kUnavailable, client.machine->status().code());
+  VirtualNetwork::Client& again = network.AddClient({});
+  EXPECT_TRUE(network.RunUntil([&] { return again.machine->state() == State::kOpen; }, seconds(1)));
+}
+
 }  // namespace
 }  // namespace anywire::udp::test
