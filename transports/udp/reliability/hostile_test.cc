@@ -1,4 +1,5 @@
 // Peers that break the rules, and strangers.
+#include <cstring>
 #include <random>
 #include <string>
 
@@ -142,6 +143,7 @@ TEST_F(HostileTest, RandomDatagramsDisturbNobody) {
   Talk there({.salt = seed, .frames = 2000, .largest = 3000});
   Talk back({.salt = seed + 1, .frames = 2000, .largest = 3000});
   network_->on_step = [&] {
+    ASSERT_NE(nullptr, client_->peer);
     there.Send(client());
     back.Receive(client());
     back.Send(server());
@@ -163,7 +165,9 @@ TEST_F(HostileTest, RandomDatagramsDisturbNobody) {
       // Half of them with a check that is right, as a stranger who knows the format would, but not
       // as one who knows our ids.
       if (random() % 2 == 0 && datagram.size() > 30) {
-        datagram[1 + random() % 8] ^= static_cast<uint8_t>(1 + random() % 255);
+        const bool is_long = datagram[0] <= static_cast<uint8_t>(PacketKind::kRefuse);
+        const uint64_t guess = random();
+        std::memcpy(datagram.data() + (is_long ? 5 : 1), &guess, sizeof(guess));
         SealPacket(datagram.data(), datagram.size() - kCheckSize);
       }
       PeerAddress from = client_->address;
@@ -178,7 +182,7 @@ TEST_F(HostileTest, RandomDatagramsDisturbNobody) {
   };
   EXPECT_TRUE(
       network_->RunUntil([&] { return there.is_complete() && back.is_complete(); }, seconds(100)))
-      << client().status() << server().status();
+      << client().status();
   EXPECT_EQ(1u, network_->endpoint().connections());
 }
 
