@@ -154,6 +154,43 @@ TEST_F(ConnectionTest, AReaderThatDoesNotReadStopsTheWriter) {
   EXPECT_EQ(0u, client().held());
 }
 
+TEST_F(ConnectionTest, CreditThatWasLostIsToldAgain) {
+  server_options_.connection.receive_window = 20'000;
+  Open();
+  while (Send(client(), 1, std::string(1000, 'x'))) {
+  }
+  network_->RunFor(seconds(1));
+  bool lose = true;
+  network_->on_datagram = [&lose](bool to_server, Datagram&) {
+    return to_server || !std::exchange(lose, false);
+  };
+  EXPECT_EQ(17u, Receive(server()).size());
+  network_->RunFor(Duration(0));
+  EXPECT_FALSE(lose) << "what was lost told of credit";
+  // Long before the probe timeout: others have arrived.
+  for (int i = 0; i < 4; ++i) {
+    Send(server(), 2, "x");
+    network_->RunFor(Duration(1));
+  }
+  EXPECT_TRUE(RunUntilFrames(server(), 2 * kRoundTrip + milliseconds(1)));
+}
+
+TEST_F(ConnectionTest, AProbeTellsOfCreditToo) {
+  server_options_.connection.receive_window = 20'000;
+  Open();
+  while (Send(client(), 1, std::string(1000, 'x'))) {
+  }
+  network_->RunFor(seconds(1));
+  bool lose = true;
+  network_->on_datagram = [&lose](bool to_server, Datagram&) {
+    return to_server || !std::exchange(lose, false);
+  };
+  Receive(server());
+  const Duration timeout = server().rtt().ProbeTimeout(client_options_.max_ack_delay);
+  EXPECT_TRUE(RunUntilFrames(server(), timeout + kRoundTrip));
+  EXPECT_FALSE(lose);
+}
+
 TEST_F(ConnectionTest, NoMoreThanAWindowIsOnItsWay) {
   Open();
   const uint64_t before = network_->bytes(true);

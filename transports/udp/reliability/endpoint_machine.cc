@@ -48,8 +48,7 @@ EndpointMachine::Outcome EndpointMachine::HandleData(Instant now, const PeerAddr
   if (known.address != from) return {};
   known.connection->HandleData(now, packet);
   if (known.half_open && known.connection->state() != ConnectionMachine::State::kHalfOpen) {
-    known.half_open = false;
-    --half_open_;
+    EndHalfOpen(known);
   }
   return {.connection = known.connection};
 }
@@ -77,6 +76,10 @@ EndpointMachine::Outcome EndpointMachine::HandleOpen(Instant now, const PeerAddr
   if (by_id_.size() >= options_.max_connections || half_open_ >= options_.max_half_open) {
     return Refuse(now, open.client_id, RefuseReason::kNoRoom, reply);
   }
+  const auto of_host = half_open_of_.find(from.host());
+  if (of_host != half_open_of_.end() && of_host->second >= options_.max_half_open_of_host) {
+    return {};
+  }
   const uint64_t id = random_.Next();
   const SipKey seed = {random_.Next(), random_.Next()};
   Outcome outcome;
@@ -85,7 +88,15 @@ EndpointMachine::Outcome EndpointMachine::HandleOpen(Instant now, const PeerAddr
   by_id_.emplace(id, Known{outcome.connection, from, true});
   by_opening_.emplace(opening, id);
   ++half_open_;
+  ++half_open_of_[from.host()];
   return outcome;
+}
+
+void EndpointMachine::EndHalfOpen(Known& known) {
+  known.half_open = false;
+  --half_open_;
+  const auto of_host = half_open_of_.find(known.address.host());
+  if (--of_host->second == 0) half_open_of_.erase(of_host);
 }
 
 EndpointMachine::Outcome EndpointMachine::Refuse(Instant now, uint64_t client_id,
@@ -98,7 +109,7 @@ EndpointMachine::Outcome EndpointMachine::Refuse(Instant now, uint64_t client_id
 void EndpointMachine::Remove(const ConnectionMachine& connection) {
   const auto it = by_id_.find(connection.local_id());
   if (it == by_id_.end()) return;
-  if (it->second.half_open) --half_open_;
+  if (it->second.half_open) EndHalfOpen(it->second);
   by_opening_.erase(Opening(it->second.address, connection.remote_id()));
   by_id_.erase(it);
 }

@@ -24,6 +24,8 @@ struct EndpointOptions {
   // Connections at a time, and how many of them may be half open; more are refused.
   size_t max_connections = 100'000;
   size_t max_half_open = 4096;
+  // Of one host so many may be half open; an OPEN beyond that is dropped, and comes again.
+  size_t max_half_open_of_host = 256;
   // Answers to strangers in a second, 1 to a million each; more are not sent.
   int retries_per_second = 20'000;
   int refusals_per_second = 100;
@@ -66,6 +68,8 @@ class EndpointMachine {
   };
   using Opening = std::pair<PeerAddress, uint64_t>;  // where a client is, and the id it chose
 
+  // It is half open no more.
+  void EndHalfOpen(Known& known);
   Outcome HandleOpen(Instant now, const PeerAddress& from, const OpenPacket& open,
                      absl::Span<uint8_t> reply);
   Outcome HandleData(Instant now, const PeerAddress& from, const DataPacket& packet,
@@ -81,6 +85,7 @@ class EndpointMachine {
   RateLimit resets_;
   bool listening_ = true;
   size_t half_open_ = 0;
+  absl::flat_hash_map<PeerAddress::Host, size_t> half_open_of_;  // hosts that have any
   absl::flat_hash_map<uint64_t, Known> by_id_;
   absl::flat_hash_map<Opening, uint64_t> by_opening_;  // the id of the connection made for it
 };

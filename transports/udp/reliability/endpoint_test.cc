@@ -154,6 +154,23 @@ TEST_F(EndpointTest, HalfOpenConnectionsAreLimited) {
   EXPECT_NE(nullptr, Connect(Address(1), 3));
 }
 
+// Or one host could keep all others out.
+TEST_F(EndpointTest, HalfOpenConnectionsOfAHostAreLimited) {
+  Start({.connection = {}, .max_half_open_of_host = 2});
+  PeerAddress other_port = Address(1);
+  other_port.bytes[PeerAddress::kHostSize] = 1;
+  EXPECT_NE(nullptr, Connect(Address(1), 1));
+  EXPECT_NE(nullptr, Connect(other_port, 1));
+  EXPECT_EQ(nullptr, Connect(Address(1), 2));
+  EXPECT_EQ(0u, reply_.size()) << "it asks again";
+  EXPECT_NE(nullptr, Connect(Address(2), 1)) << "another host";
+  endpoint_->Remove(*machines_[0]);
+  EXPECT_NE(nullptr, Connect(Address(1), 2));
+  EXPECT_EQ(nullptr, Connect(Address(1), 3));
+  Handle(other_port, Data(machines_[1]->local_id()));
+  EXPECT_NE(nullptr, Connect(Address(1), 3)) << "open ones do not count";
+}
+
 TEST_F(EndpointTest, ForgottenHalfOpenConnectionsDoNotCount) {
   ConnectionMachine* const machine = Connect(Address(1), 1);
   endpoint_->Remove(*machine);

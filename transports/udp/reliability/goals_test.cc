@@ -109,7 +109,8 @@ TEST_P(GoodputTest, ALinkIsUsedThoughALittleIsLost) {
 }
 
 TEST_F(GoalsTest, EverybodyConnectsThroughHeavyLoss) {
-  server_options_.connection.handshake_timeout = client_options_.handshake_timeout = seconds(300);
+  client_options_.handshake_timeout = client_options_.idle_timeout = seconds(300);
+  server_options_.connection = client_options_;
   path_ = {.delay = milliseconds(15), .loss = 30, .burst = 3};
   Start();
   for (int i = 1; i < 50; ++i) network_->AddClient(client_options_);

@@ -1,7 +1,10 @@
 // A client and a server over networks of all kinds of badness: everything arrives, once, unchanged
 // and in the order of its stream, in bounded time.
+#include <algorithm>
+#include <memory>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
@@ -90,6 +93,38 @@ INSTANTIATE_TEST_SUITE_P(Cells, NetworkTest,
                          ::testing::Combine(::testing::Values(0, 1, 5, 10, 30),
                                             ::testing::Values(0, 10, 50), ::testing::Values(1, 3),
                                             ::testing::Values(0, 1, 15, 100, 750)));
+
+// A seed is a test case: nothing depends on addresses in memory, or on the clock.
+TEST(DeterminismTest, SameSeedSameRun) {
+  const uint64_t seed = anywire::test::TestSeed(17);
+  const auto run = [seed] {
+    EndpointOptions server;
+    server.connection = PatientOptions();
+    VirtualNetwork network(seed, server,
+                           {.delay = milliseconds(5), .reorder = 20, .loss = 10, .corrupt = 5});
+    std::vector<std::unique_ptr<Talk>> talks;
+    for (uint64_t i = 0; i < 5; ++i) {
+      network.AddClient(PatientOptions());
+      talks.push_back(std::make_unique<Talk>(Talk::Options{.salt = i}));
+    }
+    network.on_step = [&] {
+      for (size_t i = 0; i < 5; ++i) {
+        VirtualNetwork::Client& client = network.client(i);
+        if (client.machine->state() == State::kOpen) talks[i]->Send(*client.machine);
+        if (client.peer != nullptr) talks[i]->Receive(*client.peer);
+      }
+    };
+    EXPECT_TRUE(network.RunUntil(
+        [&] {
+          return std::all_of(talks.begin(), talks.end(),
+                             [](const auto& talk) { return talk->is_complete(); });
+        },
+        seconds(100)));
+    return std::make_tuple(network.now(), network.datagrams(), network.bytes(true),
+                           network.bytes(false), network.random()());
+  };
+  EXPECT_EQ(run(), run());
+}
 
 // What a path does to every datagram for a while.
 class PartitionTest : public ::testing::TestWithParam<std::tuple<bool, bool, int>> {};

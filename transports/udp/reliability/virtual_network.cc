@@ -20,8 +20,7 @@ VirtualNetwork::~VirtualNetwork() = default;
 
 void VirtualNetwork::RestartServer() {
   for (const auto& client : clients_) client->peer = nullptr;
-  server_machines_.clear();
-  addresses_.clear();
+  accepted_.clear();
   endpoint_ =
       std::make_unique<EndpointMachine>(server_options_, pool_, SipKey{random_(), random_()});
 }
@@ -114,8 +113,7 @@ void VirtualNetwork::Deliver(const OnItsWay& datagram) {
   }
   if (outcome.opened != nullptr) {
     if (client != nullptr) client->peer = outcome.connection;
-    addresses_[outcome.connection] = datagram.client;
-    server_machines_[outcome.connection] = std::move(outcome.opened);
+    accepted_.push_back({datagram.client, std::move(outcome.opened)});
   }
 }
 
@@ -126,9 +124,10 @@ void VirtualNetwork::Poll() {
       Submit(true, client->address, Datagram(room.begin(), room.begin() + static_cast<long>(size)));
     }
   }
-  for (const auto& [machine, owned] : server_machines_) {
-    while (const size_t size = machine->PollDatagram(now_, absl::MakeSpan(room))) {
-      Submit(false, addresses_[machine],
+  // By index: a hook that sees a datagram may inject another.
+  for (size_t i = 0; i < accepted_.size(); ++i) {
+    while (const size_t size = accepted_[i].machine->PollDatagram(now_, absl::MakeSpan(room))) {
+      Submit(false, accepted_[i].client,
              Datagram(room.begin(), room.begin() + static_cast<long>(size)));
     }
   }
@@ -136,26 +135,25 @@ void VirtualNetwork::Poll() {
 
 // The server's owner lets go of what has ended, and of all that it held.
 void VirtualNetwork::DropEnded() {
-  for (auto it = server_machines_.begin(); it != server_machines_.end();) {
-    ConnectionMachine* const machine = it->first;
-    if (machine->state() != State::kEnded || machine->has_frames()) {
+  for (auto it = accepted_.begin(); it != accepted_.end();) {
+    const ConnectionMachine& machine = *it->machine;
+    if (machine.state() != State::kEnded || machine.has_frames()) {
       ++it;
       continue;
     }
-    endpoint_->Remove(*machine);
+    endpoint_->Remove(machine);
     for (const auto& client : clients_) {
-      if (client->peer == machine) client->peer = nullptr;
+      if (client->peer == &machine) client->peer = nullptr;
     }
-    addresses_.erase(machine);
-    it = server_machines_.erase(it);
+    it = accepted_.erase(it);
   }
 }
 
 Instant VirtualNetwork::NextEvent() const {
   Instant next = on_their_way_.empty() ? kNever : on_their_way_.begin()->first;
   for (const auto& client : clients_) next = std::min(next, client->machine->NextWakeup());
-  for (const auto& [machine, owned] : server_machines_) {
-    next = std::min(next, machine->NextWakeup());
+  for (const Accepted& accepted : accepted_) {
+    next = std::min(next, accepted.machine->NextWakeup());
   }
   return next;
 }
@@ -186,8 +184,8 @@ bool VirtualNetwork::RunUntil(const std::function<bool()>& done, Duration limit)
     for (const auto& client : clients_) {
       if (client->machine->NextWakeup() <= now_) client->machine->HandleWakeup(now_);
     }
-    for (const auto& [machine, owned] : server_machines_) {
-      if (machine->NextWakeup() <= now_) machine->HandleWakeup(now_);
+    for (const Accepted& accepted : accepted_) {
+      if (accepted.machine->NextWakeup() <= now_) accepted.machine->HandleWakeup(now_);
     }
   }
 }

@@ -100,8 +100,11 @@ class VirtualNetwork {
   Instant now_{std::chrono::hours(1)};
   BufferPool pool_;
   std::unique_ptr<EndpointMachine> endpoint_;
-  std::map<ConnectionMachine*, std::unique_ptr<ConnectionMachine>> server_machines_;
-  std::map<ConnectionMachine*, PeerAddress> addresses_;
+  struct Accepted {
+    PeerAddress client;
+    std::unique_ptr<ConnectionMachine> machine;
+  };
+  std::vector<Accepted> accepted_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::multimap<Instant, OnItsWay> on_their_way_;
   Direction directions_[2];
