@@ -1,8 +1,10 @@
 #include "transports/udp/reliability/chunk.h"
 
+#include <algorithm>
 #include <functional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"

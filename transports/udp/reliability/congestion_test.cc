@@ -1,5 +1,6 @@
 // NewReno and CUBIC, against the formulas of RFC 9002 and RFC 9438.
 #include <cmath>
+#include <memory>
 
 #include "gtest/gtest.h"
 #include "transports/udp/reliability/congestion_controller.h"

@@ -1,5 +1,5 @@
 // What comes: packets, chunks, and what they say of our own packets.
-#include <algorithm>
+#include <optional>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"

@@ -1,6 +1,4 @@
 // What goes: packets, filled with what is due.
-#include <algorithm>
-
 #include "absl/base/macros.h"
 #include "transports/udp/reliability/connection_machine.h"
 

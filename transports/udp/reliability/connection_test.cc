@@ -1,5 +1,8 @@
 // A connection's life when little goes wrong.
+#include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "transports/udp/reliability/chunk.h"
 #include "transports/udp/reliability/connection_machine.h"

@@ -1,5 +1,6 @@
 // How connections end, and what each side is told.
 #include <string>
+#include <utility>
 
 #include "transports/udp/reliability/connection_machine.h"
 #include "transports/udp/reliability/ends_fixture.h"

@@ -1,6 +1,10 @@
 // The server's side of a socket: strangers, limits, addresses.
+#include <algorithm>
+#include <cstring>
 #include <map>
-#include <string>
+#include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"

@@ -30,8 +30,7 @@ const char* FrameReceiver::OnFrame(const FrameChunk& chunk) {
   if (chunk.frame_size > max_frame_size_) return "a frame is larger than allowed";
   if (closed_ && chunk.id > last_frame_) return "a frame comes after the last";
   if (delivered_.Contains(chunk.id)) return nullptr;
-  if (chunk.id - lowest_open() >= kFrameSpan)
-    return "a frame is too far ahead of an unfinished one";
+  if (chunk.id - lowest_open() >= kFrameSpan) return "a frame is too far ahead of another";
 
   const auto it = open_.find(chunk.id);
   if (it == open_.end()) {

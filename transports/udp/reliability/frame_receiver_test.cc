@@ -1,5 +1,6 @@
 #include "transports/udp/reliability/frame_receiver.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 

@@ -1,6 +1,8 @@
 // FrameSender and FrameReceiver together, over packets that come in any order, twice, or not.
+#include <algorithm>
 #include <deque>
 #include <map>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>

@@ -1,7 +1,6 @@
 // What all this is for, in virtual time: latency under loss, use of a link, connecting through
 // loss, and small calls beside large transfers.
 #include <algorithm>
-#include <cmath>
 #include <string>
 #include <vector>
 

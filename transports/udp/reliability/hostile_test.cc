@@ -1,7 +1,10 @@
 // Peers that break the rules, and strangers.
+#include <algorithm>
 #include <cstring>
+#include <optional>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "tests/support/seed.h"
 #include "transports/udp/reliability/chunk.h"

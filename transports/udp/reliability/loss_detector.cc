@@ -1,7 +1,6 @@
 #include "transports/udp/reliability/loss_detector.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace anywire::udp {
 

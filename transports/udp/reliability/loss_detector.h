@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "transports/udp/reliability/chunk.h"
 #include "transports/udp/reliability/congestion_controller.h"

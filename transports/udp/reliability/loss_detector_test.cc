@@ -1,6 +1,6 @@
 #include "transports/udp/reliability/loss_detector.h"
 
-#include <map>
+#include <algorithm>
 #include <random>
 #include <set>
 #include <vector>

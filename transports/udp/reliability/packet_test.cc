@@ -1,6 +1,7 @@
 #include "transports/udp/reliability/packet.h"
 
 #include <cstring>
+#include <optional>
 #include <random>
 #include <vector>
 

@@ -1,5 +1,7 @@
 #include "transports/udp/reliability/path_mtu.h"
 
+#include <algorithm>
+
 #include "gtest/gtest.h"
 
 namespace anywire::udp {

@@ -1,8 +1,8 @@
 #include "transports/udp/reliability/received_packets.h"
 
+#include <algorithm>
 #include <random>
 #include <set>
-#include <vector>
 
 #include "gtest/gtest.h"
 #include "tests/support/seed.h"
