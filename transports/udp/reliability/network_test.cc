@@ -2,6 +2,7 @@
 // and in the order of its stream, in bounded time.
 #include <algorithm>
 #include <memory>
+#include <random>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -33,18 +34,16 @@ Options PatientOptions() {
   return options;
 }
 
-// Both ends talk at once, then the client closes.
-void TalkBothWays(uint64_t seed, const PathOptions& path) {
+// Both ends talk at once, then the client closes. The largest frames are as `largest` says.
+void TalkBothWays(uint64_t seed, const PathOptions& path, const Options& client_options,
+                  const Options& server_options, size_t largest, uint64_t streams) {
   SCOPED_TRACE(Describe(seed, path));
-  Options options = PatientOptions();
-  options.congestion_control =
-      seed % 2 == 0 ? CongestionControl::kCubic : CongestionControl::kNewReno;
   EndpointOptions server;
-  server.connection = options;
+  server.connection = server_options;
   VirtualNetwork network(seed, server, path);
-  VirtualNetwork::Client& client = network.AddClient(options);
-  Talk there({.salt = seed, .frames = 60});
-  Talk back({.salt = seed + 1, .frames = 60});
+  VirtualNetwork::Client& client = network.AddClient(client_options);
+  Talk there({.salt = seed, .streams = streams, .frames = 60, .largest = largest});
+  Talk back({.salt = seed + 1, .streams = streams, .frames = 60, .largest = largest});
   network.on_step = [&] {
     if (client.machine->state() == State::kOpen) there.Send(*client.machine);
     back.Receive(*client.machine);
@@ -66,6 +65,13 @@ void TalkBothWays(uint64_t seed, const PathOptions& path) {
   EXPECT_EQ(0u, client.machine->held());
   EXPECT_EQ(0u, network.endpoint().connections());
   EXPECT_EQ(0u, network.endpoint().half_open());
+}
+
+void TalkBothWays(uint64_t seed, const PathOptions& path) {
+  Options options = PatientOptions();
+  options.congestion_control =
+      seed % 2 == 0 ? CongestionControl::kCubic : CongestionControl::kNewReno;
+  TalkBothWays(seed, path, options, options, 4000, 4);
 }
 
 using Cell = std::tuple<int, int, int, int>;  // loss, reorder, burst, delay in ms
@@ -171,6 +177,42 @@ TEST_P(PartitionTest, WhatWasHeldUpArrivesSoonAfter) {
 INSTANTIATE_TEST_SUITE_P(Ways, PartitionTest,
                          ::testing::Combine(::testing::Bool(), ::testing::Bool(),
                                             ::testing::Values(1, 5, 30)));
+
+// Limits that are as low as can be, and any others, on both ends.
+Options RandomOptions(std::mt19937_64& random) {
+  Options options = PatientOptions();
+  options.max_frame_size = kSmallestMaxFrameSize << (random() % 7);
+  options.receive_window =
+      options.max_frame_size + kFrameCost + random() % 2 * (random() % 100'000);
+  options.send_buffer = 1 + random() % 100'000;
+  options.stream_window = 1 + random() % 50'000;
+  options.max_datagram_size = kBaseDatagramSize + random() % 2 * (random() % 20'000);
+  options.granularity = std::chrono::microseconds(1 + random() % 2000);
+  options.max_ack_delay = std::chrono::microseconds(random() % 30'000);
+  options.initial_rtt = milliseconds(1 + random() % 500);
+  options.ack_every = 1 + static_cast<int>(random() % 20);
+  if (random() % 2 == 0) options.congestion_control = CongestionControl::kNewReno;
+  return options;
+}
+
+TEST(RandomOptionsTest, AllArrives) {
+  const uint64_t seed = anywire::test::TestSeed(18);
+  for (uint64_t i = 0; i < 300 && !::testing::Test::HasFailure(); ++i) {
+    std::mt19937_64 random(seed + i);
+    PathOptions path;
+    path.delay = std::chrono::microseconds(random() % 100'000);
+    path.jitter = path.delay / 8;
+    path.loss = static_cast<int>(random() % 20);
+    path.burst = 1 + static_cast<int>(random() % 3);
+    path.reorder = static_cast<int>(random() % 30);
+    path.duplicate = static_cast<int>(random() % 10);
+    path.corrupt = static_cast<int>(random() % 5);
+    path.mtu = kBaseDatagramSize + random() % 3000;
+    const Options client = RandomOptions(random), server = RandomOptions(random);
+    const size_t largest = 1 + random() % std::min(client.max_frame_size, server.max_frame_size);
+    TalkBothWays(seed + i, path, client, server, std::max<size_t>(largest, 100), 1 + random() % 20);
+  }
+}
 
 // A thin line with a short queue, small datagrams only, and now and then a loss.
 TEST(BottleneckTest, AllArrives) {
