@@ -100,6 +100,16 @@ TEST(SequenceRingTest, MembersKeepTheirNumbersAsItGrows) {
   EXPECT_FALSE(ring.Contains(ring.begin()));
 }
 
+TEST(SequenceRingTest, MembersThatLeaveAreDestroyed) {
+  SequenceRing<std::shared_ptr<int>> ring;
+  const auto counted = std::make_shared<int>(1);
+  ring.PushBack(counted);
+  ring.PushBack();
+  EXPECT_EQ(2, counted.use_count());
+  ring.PopFront();
+  EXPECT_EQ(1, counted.use_count());
+}
+
 TEST(SequenceRingTest, SmallOneStays) {
   SequenceRing<int> ring;
   for (int i = 0; i < 32; ++i) ring.PushBack(i);

@@ -169,6 +169,17 @@ TEST_F(FrameReceiverTest, ReleasedFramesGiveCreditThatCountsWhenItIsTold) {
   }
 }
 
+TEST_F(FrameReceiverTest, CreditIsToldInGoodParts) {
+  // A quarter of a mebibyte.
+  for (uint64_t id = 1; id <= 16; ++id) {
+    EXPECT_FALSE(receiver_->credit_due()) << id;
+    EXPECT_EQ("", Whole(id, 1, id == 1 ? 0 : 1, std::string(Options().max_frame_size, 'x')));
+    Take();
+    receiver_->Release();
+  }
+  EXPECT_TRUE(receiver_->credit_due());
+}
+
 // Or the peer would wait for what is kept from it.
 TEST_F(FrameReceiverTest, CreditIsToldEarlyWhenTheLargestFrameWouldNotFit) {
   Options options;

@@ -228,9 +228,12 @@ void FrameSender::DropIfIdle(const Stream& stream) {
 }
 
 void FrameSender::Clear() {
-  // Not by recursion: rows are long.
+  // One by one, not by recursion: rows are long. And each outlives what it names.
   for (auto& [number, stream] : streams_) {
-    while (stream->row != nullptr) stream->row = std::move(stream->row->next);
+    while (stream->row != nullptr) {
+      const BufferPool::Object<Frame> first = std::move(stream->row);
+      stream->row = std::move(first->next);
+    }
   }
   streams_ = {};
   turns_ = starved_ = StreamQueue();
