@@ -10,6 +10,7 @@ using wire::VarintSize;
 using wire::WriteVarint;
 
 constexpr char kCutShort[] = "a chunk is cut short or has a varint that is not in shortest form";
+constexpr char kBelowZero[] = "an acknowledgement goes below packet 0";
 constexpr uint8_t kFrameFlags = kFrameFollows | kFramePart;
 
 }  // namespace
@@ -48,7 +49,6 @@ bool ChunkReader::ReadAck() {
     return Fail(kCutShort);
   }
   if (more >= kMaxAckRanges) return Fail("an acknowledgement has too many ranges");
-  static constexpr char kBelowZero[] = "an acknowledgement goes below packet 0";
   if (first > largest || largest == UINT64_MAX) return Fail(kBelowZero);
   ack_.ranges[0] = {largest - first, largest + 1};
   ack_.count = 1;

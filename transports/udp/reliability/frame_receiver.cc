@@ -7,6 +7,8 @@
 namespace anywire::udp {
 namespace {
 
+constexpr char kDiffers[] = "parts of a frame overlap with different bytes";
+
 // Tables that are empty give back memory for more members than this.
 constexpr size_t kIdleTable = 64;
 
@@ -79,7 +81,6 @@ const char* FrameReceiver::Put(Frame& frame, const FrameChunk& chunk) {
   const Interval part = {chunk.offset, chunk.offset + chunk.bytes.size()};
   uint8_t* const to = frame.bytes.get();
   const uint8_t* const from = chunk.bytes.data();
-  static constexpr char kDiffers[] = "parts of a frame overlap with different bytes";
   if (frame.is_complete()) {
     return std::memcmp(to + part.begin, from, part.size()) == 0 ? nullptr : kDiffers;
   }

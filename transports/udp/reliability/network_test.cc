@@ -136,7 +136,9 @@ TEST(DeterminismTest, SameSeedSameRun) {
 class PartitionTest : public ::testing::TestWithParam<std::tuple<bool, bool, int>> {};
 
 TEST_P(PartitionTest, WhatWasHeldUpArrivesSoonAfter) {
-  const auto [cut_there, cut_back, length] = GetParam();
+  const bool cut_there = std::get<0>(GetParam());
+  const bool cut_back = std::get<1>(GetParam());
+  const int length = std::get<2>(GetParam());
   static const uint64_t seed = anywire::test::TestSeed(14);
   EndpointOptions server;
   server.connection = PatientOptions();
