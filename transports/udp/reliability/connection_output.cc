@@ -76,8 +76,8 @@ size_t ConnectionMachine::WriteData(Instant now, absl::Span<uint8_t> to) {
 // Whether congestion window and pacer let an ack-eliciting packet go, or it is a probe.
 bool ConnectionMachine::MaySend(Instant now) {
   paced_until_ = kNever;
-  if (!loss_.MayRemember()) return false;
   if (probes_due_ > 0) return true;
+  if (!loss_.MayRemember()) return false;
   const bool has_something = sender_.may_have_chunk() || receiver_.credit_due() || close_due_;
   const bool has_window = loss_.window_left() >= mtu_.current();
   loss_.SetAppLimited(!has_something && has_window);

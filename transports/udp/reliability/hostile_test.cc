@@ -98,6 +98,38 @@ TEST_F(HostileTest, BlindAcknowledgementsAreFoundOut) {
   EXPECT_LE(packets, 512u);
 }
 
+// Its acknowledgements are remembered behind the packet that it does not acknowledge.
+TEST_F(HostileTest, APeerThatAsksAndNeverAcknowledgesIsStillServed) {
+  constexpr size_t kBelow = LossDetector::kMaxPackets - 2;  // and the packet before
+  for (const size_t pings : {kBelow, kBelow + 1, kBelow + 2, 3 * kBelow}) {
+    SCOPED_TRACE(pings);
+    network_ = nullptr;
+    Open();
+    size_t sent = 0;  // by the server
+    network_->on_datagram = [&sent](bool to_server, Datagram&) {
+      sent += to_server ? 0 : 1;
+      return !to_server;
+    };
+    Send(server(), 1, "never acknowledged");
+    network_->RunFor(milliseconds(1));
+    const uint8_t ping = 0x01;
+    for (size_t i = 0; i < pings; ++i) {
+      // With a gap before it, so that each is answered at once.
+      network_->Inject(client_->address, Forge({&ping, 1}, next_number_ += 2));
+      network_->RunFor(Duration(1));
+      ASSERT_NE(nullptr, client_->peer);
+    }
+    // Probes go on, ever more seldom, and the machine sleeps between them.
+    for (int i = 0; i < 5; ++i) {
+      const size_t before = sent;
+      network_->RunFor(LossDetector::kMaxProbeTimeout);
+      EXPECT_GE(sent, before + 2);
+      EXPECT_GT(server().NextWakeup(), network_->now());
+      network_->Inject(client_->address, Forge({&ping, 1}, next_number_ += 2));
+    }
+  }
+}
+
 TEST_F(HostileTest, FramesWithoutCreditAreABreach) {
   server_options_.connection.receive_window = 20'000;
   Open();

@@ -21,10 +21,17 @@ void LossDetector::OnPacketSent(SentPacket packet) {
     last_ack_eliciting_ = packet.time_sent;
     bytes_in_flight_ += packet.size;
     ++in_flight_;
-    SetTimer();
-  } else {
-    DropFinished();
   }
+  DropFinished();
+  while (packets_.size() > kMaxPackets) GiveUpOldest(packet.time_sent);
+  SetTimer();
+}
+
+void LossDetector::GiveUpOldest(Instant now) {
+  SentPacket& oldest = packets_.front();
+  if (!oldest.is_mtu_probe) congestion_.OnLost(now, oldest.time_sent);
+  Lose(now, oldest);
+  DropFinished();
 }
 
 const char* LossDetector::OnAck(Instant now, const AckChunk& ack) {
@@ -155,7 +162,8 @@ void LossDetector::SetTimer() {
   } else {
     const Duration timeout = ProbeTimeout();
     const int doublings = std::min(probe_timeouts_, kMaxBackoff);
-    timer_ = last_ack_eliciting_ + std::min(timeout * (1 << doublings), kMaxProbeTimeout);
+    timer_ = std::max(last_ack_eliciting_, last_timeout_) +
+             std::min(timeout * (1 << doublings), kMaxProbeTimeout);
   }
 }
 
@@ -168,6 +176,7 @@ int LossDetector::OnTimer(Instant now) {
     return 0;
   }
   ++probe_timeouts_;
+  last_timeout_ = now;
   SetTimer();
   return 2;
 }

@@ -20,7 +20,8 @@ class LossDetector {
   static constexpr int kMaxBackoff = 16;                    // doublings of the probe timeout
   // A packet in so long congests nothing, and finds a path that is back.
   static constexpr Duration kMaxProbeTimeout = std::chrono::seconds(10);
-  // Packets remembered at most: small ones do not fill a window of bytes.
+  // Packets remembered at most: small ones do not fill a window of bytes, and those without
+  // ack-eliciting chunks fill none. Beyond it the oldest is taken for lost.
   static constexpr size_t kMaxPackets = 8192;
 
   // Hears what becomes of packets. Calls nothing of the detector's meanwhile.
@@ -47,6 +48,7 @@ class LossDetector {
   // ---- sending
   // The number that the next packet has.
   uint64_t next_number() const { return packets_.end(); }
+  // Whether one more is remembered without giving up the oldest.
   bool MayRemember() const { return packets_.size() < kMaxPackets; }
   // Leaves the next number out. An acknowledgement of it is a breach, until another is left out.
   void SkipNumber();
@@ -87,6 +89,7 @@ class LossDetector {
  private:
   void Acknowledge(Instant now, SentPacket& packet);
   void DetectLost(Instant now);
+  void GiveUpOldest(Instant now);
   void Lose(Instant now, SentPacket& packet);
   void TellPieces(const SentPacket& packet, void (Listener::*tell)(const FramePiece&));
   void DropFinished();
@@ -110,6 +113,8 @@ class LossDetector {
   uint64_t largest_acked_ = 0;
   Instant first_rtt_sample_ = kNever;
   Instant last_ack_eliciting_;
+  // The next probe timeout begins no earlier, though what was to be sent could not be.
+  Instant last_timeout_;
   Instant loss_time_ = kNever;
   Instant timer_ = kNever;
   int probe_timeouts_ = 0;  // in a row

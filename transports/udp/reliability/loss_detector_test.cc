@@ -128,7 +128,7 @@ TEST_F(LossDetectorTest, SilenceMakesProbesWithDoublingPauses) {
   Send(sent + timeout);
   EXPECT_EQ(sent + timeout + 2 * timeout, detector_.timer());
   EXPECT_EQ(2, detector_.OnTimer(sent + 3 * timeout));
-  EXPECT_EQ(sent + timeout + 4 * timeout, detector_.timer());
+  EXPECT_EQ(sent + 3 * timeout + 4 * timeout, detector_.timer()) << "though nothing was sent";
   Ack(sent + 4 * timeout, {{3, 4}});
   EXPECT_EQ(0, detector_.probe_timeouts());
 }
@@ -136,8 +136,9 @@ TEST_F(LossDetectorTest, SilenceMakesProbesWithDoublingPauses) {
 TEST_F(LossDetectorTest, BackoffHasAnEnd) {
   Send(kStart);
   for (int i = 0; i < 100; ++i) detector_.OnTimer(detector_.timer());
-  Send(kStart);
-  EXPECT_EQ(kStart + LossDetector::kMaxProbeTimeout, detector_.timer());
+  const Instant sent = detector_.timer();
+  Send(sent);
+  EXPECT_EQ(sent + LossDetector::kMaxProbeTimeout, detector_.timer());
 }
 
 TEST_F(LossDetectorTest, ProbesCarryTheOldestThatIsInFlight) {
@@ -250,6 +251,40 @@ TEST_F(LossDetectorTest, AppLimitedIsPassedOn) {
 TEST_F(LossDetectorTest, RememberedPacketsAreLimited) {
   while (detector_.MayRemember()) Send(kStart, 1);
   EXPECT_EQ(LossDetector::kMaxPackets, detector_.remembered());
+  EXPECT_EQ(0, lost_packets_);
+  Send(kStart, 1);  // a probe
+  EXPECT_EQ(LossDetector::kMaxPackets, detector_.remembered());
+  EXPECT_THAT(lost_, ElementsAre(0)) << "the oldest makes room";
+  EXPECT_EQ(1, congestion_.losses);
+  EXPECT_EQ(LossDetector::kMaxPackets, detector_.bytes_in_flight());
+}
+
+// A peer that acknowledges nothing and asks for acknowledgements.
+TEST_F(LossDetectorTest, AcksBehindAnUnacknowledgedPacketAreLimited) {
+  Send(kStart);
+  const auto send_ack = [this] {
+    detector_.OnPacketSent({.time_sent = kStart, .size = 30, .has_ack = true});
+  };
+  while (detector_.remembered() < LossDetector::kMaxPackets - 1) send_ack();
+  EXPECT_TRUE(detector_.MayRemember());
+  send_ack();
+  EXPECT_EQ(LossDetector::kMaxPackets, detector_.remembered());
+  EXPECT_FALSE(detector_.MayRemember());
+  EXPECT_THAT(lost_, IsEmpty());
+  send_ack();
+  EXPECT_THAT(lost_, ElementsAre(0));
+  EXPECT_EQ(1, congestion_.losses);
+  EXPECT_EQ(0u, detector_.remembered()) << "nothing holds up the others any more";
+  EXPECT_EQ(0u, detector_.bytes_in_flight());
+  EXPECT_EQ(kNever, detector_.timer());
+}
+
+TEST_F(LossDetectorTest, AnMtuProbeThatMakesRoomIsNoCongestion) {
+  Send(kStart, 1452, true);
+  while (detector_.MayRemember()) Send(kStart, 1);
+  Send(kStart, 1);
+  EXPECT_EQ(1, lost_packets_);
+  EXPECT_EQ(0, congestion_.losses);
 }
 
 // Whatever is acknowledged, every packet is told of exactly once, and nothing stays.
