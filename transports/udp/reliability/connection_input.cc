@@ -122,7 +122,10 @@ void ConnectionMachine::CheckPeerClosed(Instant now) {
 void ConnectionMachine::OnPacketAcked(Instant now, const SentPacket& packet) {
   if (packet.has_ack) received_.OnAckReceived(packet.largest_acked);
   if (packet.has_close) close_acked_ = true;
-  if (!packet.is_mtu_probe) return;
+  if (!packet.is_mtu_probe) {
+    mtu_.OnDatagramAcked(packet.size);
+    return;
+  }
   mtu_.OnProbeAcked(now, packet.size);
   congestion_->SetDatagramSize(mtu_.current());
 }
@@ -130,7 +133,11 @@ void ConnectionMachine::OnPacketAcked(Instant now, const SentPacket& packet) {
 void ConnectionMachine::OnPacketLost(Instant now, const SentPacket& packet) {
   if (packet.has_max_data) receiver_.OnCreditLost();
   if (packet.has_close) close_due_ = state_ == State::kClosing && !close_acked_;
-  if (packet.is_mtu_probe) mtu_.OnProbeLost(now, packet.size);
+  if (packet.is_mtu_probe) {
+    mtu_.OnProbeLost(now, packet.size);
+  } else if (mtu_.OnDatagramLost(now, packet.time_sent, packet.size)) {
+    congestion_->SetDatagramSize(mtu_.current());
+  }
 }
 
 }  // namespace anywire::udp

@@ -127,9 +127,6 @@ void ConnectionMachine::OnLossTimer(Instant now) {
   loss_.ResendOldest(probes);
   receiver_.OnCreditLost();
   close_due_ = state_ == State::kClosing && !close_acked_;
-  if (mtu_.OnProbeTimeout(now, loss_.probe_timeouts())) {
-    congestion_->SetDatagramSize(mtu_.current());
-  }
 }
 
 void ConnectionMachine::KeepAlive(bool on) { keep_alive_ = on; }

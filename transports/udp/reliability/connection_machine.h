@@ -131,6 +131,8 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
   size_t WriteAccept(Instant now, absl::Span<uint8_t> to);
   size_t WriteAbort(Instant now, absl::Span<uint8_t> to);
   size_t WriteMtuProbe(Instant now, absl::Span<uint8_t> to);
+  // What the next packet may be, bytes.
+  size_t DataSize() const;
   size_t WriteData(Instant now, absl::Span<uint8_t> to);
   bool MaySend(Instant now);
   void WriteAckEliciting(ChunkWriter& writer, SentPacket& packet);

@@ -60,8 +60,14 @@ size_t ConnectionMachine::WriteMtuProbe(Instant now, absl::Span<uint8_t> to) {
   return Send(now, writer, packet, to.data());
 }
 
+// A probe that is lost for its size would find out nothing.
+size_t ConnectionMachine::DataSize() const {
+  const bool is_small = probes_due_ > 0 && (loss_.probe_timeouts() > 1 || mtu_.in_doubt());
+  return is_small ? kBaseDatagramSize : mtu_.current();
+}
+
 size_t ConnectionMachine::WriteData(Instant now, absl::Span<uint8_t> to) {
-  ChunkWriter writer(to.subspan(kDataHeaderSize, mtu_.current() - kDataHeaderSize - kCheckSize));
+  ChunkWriter writer(to.subspan(kDataHeaderSize, DataSize() - kDataHeaderSize - kCheckSize));
   SentPacket packet;
   const bool ack_due = received_.ack_due() <= now;
   if (received_.WriteAck(now, writer)) {

@@ -259,6 +259,62 @@ TEST_F(ConnectionTest, APathThatShrinksIsNoticed) {
   EXPECT_EQ(kBaseDatagramSize, client().datagram_size());
 }
 
+// The probe beside it is small, passes, and says nothing of large ones.
+TEST_F(ConnectionTest, OneLargeFrameOnAPathThatHasShrunk) {
+  Open();
+  network_->path().mtu = 1250;
+  for (int i = 0; i < 3; ++i) {
+    Send(client(), 1, std::string(1390, 'x'));
+    EXPECT_TRUE(RunUntilFrames(server(), 10 * kRoundTrip)) << i;
+    Receive(server());
+  }
+  EXPECT_EQ(kBaseDatagramSize, client().datagram_size());
+}
+
+TEST_F(ConnectionTest, ALargeFrameBesideSmallOnesOnAPathThatHasShrunk) {
+  Open();
+  network_->path().mtu = 1250;
+  Send(client(), 2, std::string(1390, 'x'));
+  bool arrived = false;
+  Instant next = network_->now();
+  network_->on_step = [&] {
+    if (network_->now() >= next) {
+      Send(client(), 3, "small");
+      next = network_->now() + milliseconds(3);
+    }
+    for (const std::string& frame : Receive(server())) arrived |= frame.size() > 1000;
+  };
+  for (int i = 0; i < 100 && !arrived; ++i) network_->RunFor(milliseconds(1));
+  EXPECT_TRUE(arrived);
+  EXPECT_EQ(kBaseDatagramSize, client().datagram_size());
+}
+
+TEST_F(ConnectionTest, ALossyPathIsNoBlackHole) {
+  Open();
+  network_->path().loss = 10;
+  size_t received = 0;
+  network_->on_step = [&] {
+    while (received < 1000 && Send(client(), 1, std::string(2000, 'x'))) {
+    }
+    received += Receive(server()).size();
+    EXPECT_EQ(1452u, client().datagram_size());
+  };
+  EXPECT_TRUE(network_->RunUntil([&] { return received >= 1000; }, seconds(100)));
+}
+
+// All that was on its way is lost, and that once.
+TEST_F(ConnectionTest, ASilenceIsNoBlackHole) {
+  Open();
+  for (int i = 0; i < 10; ++i) Send(client(), 1, std::string(5000, 'x'));
+  network_->path().loss = 100;
+  network_->RunFor(seconds(5));
+  network_->path().loss = 0;
+  size_t received = 0;
+  network_->on_step = [&] { received += Receive(server()).size(); };
+  EXPECT_TRUE(network_->RunUntil([&] { return received == 10; }, seconds(10)));
+  EXPECT_EQ(1452u, client().datagram_size());
+}
+
 // What the peer has not seen is not repeated by the path, but the path may repeat what it has seen.
 TEST_F(ConnectionTest, ARecordedSessionChangesNothingWhenItIsPlayedAgain) {
   std::vector<Datagram> to_server, to_client;

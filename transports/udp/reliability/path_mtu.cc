@@ -1,5 +1,7 @@
 #include "transports/udp/reliability/path_mtu.h"
 
+#include <algorithm>
+
 namespace anywire::udp {
 
 size_t PathMtu::NextSize() const {
@@ -21,6 +23,7 @@ void PathMtu::OnProbeAcked(Instant now, size_t size) {
   probing_ = false;
   lost_probes_ = 0;
   if (size > current_ && size < too_large_) current_ = size;
+  OnDatagramAcked(size);
   FinishIfFound(now);
 }
 
@@ -32,13 +35,28 @@ void PathMtu::OnProbeLost(Instant now, size_t size) {
   FinishIfFound(now);
 }
 
-bool PathMtu::OnProbeTimeout(Instant now, int count) {
-  if (count < kBlackHoleTimeouts || current_ == kBaseDatagramSize) return false;
+void PathMtu::OnDatagramAcked(size_t size) {
+  if (size >= least_lost_) EndDoubt();
+}
+
+bool PathMtu::OnDatagramLost(Instant now, Instant sent, size_t size) {
+  if (size <= kBaseDatagramSize || current_ == kBaseDatagramSize) return false;
+  // Congestion takes many at a time, too.
+  if (sent < loss_found_) return false;
+  loss_found_ = now;
+  least_lost_ = std::min(least_lost_, size);
+  if (++losses_ < kBlackHoleLosses) return false;
+  EndDoubt();
   current_ = kBaseDatagramSize;
   too_large_ = upper_ + 1;
   lost_probes_ = 0;
   next_ = now + kBlackHolePause;
   return true;
+}
+
+void PathMtu::EndDoubt() {
+  losses_ = 0;
+  least_lost_ = kLargestDatagramSize + 1;
 }
 
 }  // namespace anywire::udp

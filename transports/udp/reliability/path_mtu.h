@@ -1,8 +1,8 @@
 // The search for the largest datagram that the path carries (DPLPMTUD, RFC 8899).
 //
 // The upper bound is tried first, since it is right on most paths; then the size is found by
-// halving. A path that stops carrying what it carried is a black hole: back to the base, and later
-// again.
+// halving. A path that stops carrying what it carried is a black hole (section 4.3): back to the
+// base, and later again.
 #ifndef ANYWIRE_TRANSPORTS_UDP_RELIABILITY_PATH_MTU_H_
 #define ANYWIRE_TRANSPORTS_UDP_RELIABILITY_PATH_MTU_H_
 
@@ -20,8 +20,9 @@ class PathMtu {
   static constexpr size_t kSearchStep = 20;
   static constexpr Duration kRaiseInterval = std::chrono::seconds(600);  // PMTU_RAISE_TIMER
   static constexpr Duration kBlackHolePause = std::chrono::seconds(60);
-  // So many probe timeouts in a row, with large datagrams among what was sent, are a black hole.
-  static constexpr int kBlackHoleTimeouts = 3;
+  // So many losses of datagrams above the base are a black hole, if each was sent after the loss
+  // before it was found, and none as large has arrived meanwhile. Smaller ones may, all the time.
+  static constexpr int kBlackHoleLosses = 3;
 
   // `upper`: the most that both ends take, at least kBaseDatagramSize.
   explicit PathMtu(size_t upper) : upper_(upper), too_large_(upper + 1) {}
@@ -37,12 +38,19 @@ class PathMtu {
   void OnProbeSent() { probing_ = true; }
   void OnProbeAcked(Instant now, size_t size);
   void OnProbeLost(Instant now, size_t size);
-  // The count-th probe timeout in a row has passed. Returns whether current() has become the base.
-  bool OnProbeTimeout(Instant now, int count);
+
+  // What becomes of datagrams that are no probes. OnDatagramLost, for one sent at `sent`, returns
+  // whether current() has become the base.
+  void OnDatagramAcked(size_t size);
+  bool OnDatagramLost(Instant now, Instant sent, size_t size);
+  // Whether the last datagrams above the base that were heard of have been lost: what must arrive
+  // is sent no larger than the base.
+  bool in_doubt() const { return losses_ > 0; }
 
  private:
   size_t NextSize() const;
   void FinishIfFound(Instant now);
+  void EndDoubt();
 
   size_t upper_;
   size_t current_ = kBaseDatagramSize;
@@ -50,6 +58,10 @@ class PathMtu {
   Instant next_ = Instant::min();
   bool probing_ = false;  // one is on its way
   int lost_probes_ = 0;   // of the size at hand, in a row
+
+  int losses_ = 0;  // of datagrams above the base, in a row
+  size_t least_lost_ = kLargestDatagramSize + 1;
+  Instant loss_found_ = Instant::min();  // the last of them
 };
 
 }  // namespace anywire::udp

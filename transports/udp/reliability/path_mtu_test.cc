@@ -7,6 +7,9 @@
 namespace anywire::udp {
 namespace {
 
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
 constexpr Instant kNow{std::chrono::hours(1)};
 
 // Probes until none is due, over a path that carries `carries`; returns how many it took.
@@ -79,16 +82,53 @@ TEST(PathMtuTest, SearchesAgainLater) {
   EXPECT_EQ(9000u, mtu.current());
 }
 
+// Datagrams of that size are lost, each sent a millisecond after the one before was found lost.
+// Returns whether the last led back to the base.
+bool LoseInARow(PathMtu& mtu, Instant now, int count, size_t size) {
+  bool is_black_hole = false;
+  for (int i = 0; i < count; ++i, now += milliseconds(2)) {
+    EXPECT_FALSE(is_black_hole) << i;
+    is_black_hole = mtu.OnDatagramLost(now + milliseconds(1), now, size);
+  }
+  return is_black_hole;
+}
+
 TEST(PathMtuTest, ABlackHoleLeadsBackToTheBase) {
   PathMtu mtu(1452);
-  EXPECT_FALSE(mtu.OnProbeTimeout(kNow, 10)) << "what is at the base stays there";
+  EXPECT_FALSE(LoseInARow(mtu, kNow, 10, 1300)) << "what is at the base stays there";
   Search(mtu, kNow, 1452);
-  EXPECT_FALSE(mtu.OnProbeTimeout(kNow, PathMtu::kBlackHoleTimeouts - 1));
+  EXPECT_FALSE(mtu.in_doubt());
+  EXPECT_FALSE(LoseInARow(mtu, kNow, 10, kBaseDatagramSize)) << "these would be lost there, too";
+  EXPECT_FALSE(LoseInARow(mtu, kNow, PathMtu::kBlackHoleLosses - 1, kBaseDatagramSize + 1));
+  EXPECT_TRUE(mtu.in_doubt());
   EXPECT_EQ(1452u, mtu.current());
-  EXPECT_TRUE(mtu.OnProbeTimeout(kNow, PathMtu::kBlackHoleTimeouts));
+  const Instant found = kNow + milliseconds(100);
+  EXPECT_TRUE(mtu.OnDatagramLost(found, found, 1452));
+  EXPECT_FALSE(mtu.in_doubt());
   EXPECT_EQ(kBaseDatagramSize, mtu.current());
-  EXPECT_EQ(0u, mtu.ProbeDue(kNow + PathMtu::kBlackHolePause - Duration(1)));
-  EXPECT_EQ(1452u, mtu.ProbeDue(kNow + PathMtu::kBlackHolePause));
+  EXPECT_EQ(0u, mtu.ProbeDue(found + PathMtu::kBlackHolePause - Duration(1)));
+  EXPECT_EQ(1452u, mtu.ProbeDue(found + PathMtu::kBlackHolePause));
+}
+
+TEST(PathMtuTest, OneAsLargeThatArrivesIsNoBlackHole) {
+  PathMtu mtu(1452);
+  Search(mtu, kNow, 1452);
+  EXPECT_FALSE(LoseInARow(mtu, kNow, PathMtu::kBlackHoleLosses - 1, 1400));
+  mtu.OnDatagramAcked(1400);
+  EXPECT_FALSE(mtu.in_doubt());
+  EXPECT_FALSE(LoseInARow(mtu, kNow + milliseconds(50), PathMtu::kBlackHoleLosses - 1, 1400));
+  mtu.OnDatagramAcked(1399);
+  EXPECT_TRUE(LoseInARow(mtu, kNow + milliseconds(90), 1, 1400)) << "a smaller one says nothing";
+}
+
+TEST(PathMtuTest, LossesOfOneMomentAreOne) {
+  PathMtu mtu(1452);
+  Search(mtu, kNow, 1452);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_FALSE(mtu.OnDatagramLost(kNow + milliseconds(5), kNow + microseconds(i), 1452));
+  }
+  EXPECT_FALSE(LoseInARow(mtu, kNow + milliseconds(5), PathMtu::kBlackHoleLosses - 2, 1452));
+  EXPECT_TRUE(LoseInARow(mtu, kNow + milliseconds(50), 1, 1452));
 }
 
 // An acknowledgement may come after the black hole was found, or of a probe given up.
