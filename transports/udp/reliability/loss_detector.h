@@ -2,6 +2,7 @@
 #ifndef ANYWIRE_TRANSPORTS_UDP_RELIABILITY_LOSS_DETECTOR_H_
 #define ANYWIRE_TRANSPORTS_UDP_RELIABILITY_LOSS_DETECTOR_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -82,8 +83,11 @@ class LossDetector {
   bool has_in_flight() const { return in_flight_ > 0; }
   int probe_timeouts() const { return probe_timeouts_; }
   const RttEstimator& rtt() const { return rtt_; }
-  // One probe timeout, without back-off.
-  Duration ProbeTimeout() const { return rtt_.ProbeTimeout(peer_max_ack_delay_); }
+  // One probe timeout, without back-off; at most kMaxProbeTimeout, as what is made of it is of use
+  // only while somebody waits.
+  Duration ProbeTimeout() const {
+    return std::min(rtt_.ProbeTimeout(peer_max_ack_delay_), kMaxProbeTimeout);
+  }
   size_t remembered() const { return packets_.size(); }
 
  private:

@@ -141,6 +141,22 @@ TEST_F(LossDetectorTest, BackoffHasAnEnd) {
   EXPECT_EQ(sent + LossDetector::kMaxProbeTimeout, detector_.timer());
 }
 
+// A peer may hold an acknowledgement back for as long as it keeps the connection alive otherwise.
+TEST_F(LossDetectorTest, ARoundTripOfDaysOverflowsNothing) {
+  constexpr Duration kDays = std::chrono::hours(100);
+  detector_.SeedRtt(kStart, milliseconds(1));
+  Send(kStart);
+  Instant now = kStart + kDays;
+  Ack(now, {{0, 1}});
+  EXPECT_EQ(LossDetector::kMaxProbeTimeout, detector_.ProbeTimeout());
+  Send(now);
+  for (int i = 0; i < LossDetector::kMaxBackoff + 5; ++i) {
+    EXPECT_EQ(now + LossDetector::kMaxProbeTimeout, detector_.timer()) << i;
+    now = detector_.timer();
+    EXPECT_EQ(2, detector_.OnTimer(now));
+  }
+}
+
 TEST_F(LossDetectorTest, ProbesCarryTheOldestThatIsInFlight) {
   for (int i = 0; i < 5; ++i) Send(kStart);
   Ack(kStart + kRtt, {{2, 3}, {0, 1}});
