@@ -34,7 +34,7 @@ std::unique_ptr<ConnectionMachine> ConnectionMachine::Accept(const Options& opti
 
 ConnectionMachine::ConnectionMachine(const Options& options, BufferPool& pool,
                                      const KeyedRandom& random, Instant now, uint64_t local_id)
-    : options_(options),
+    : options_(Checked(options)),
       pool_(pool),
       local_id_(local_id),
       random_(random),
@@ -60,8 +60,12 @@ void ConnectionMachine::SetPeer(uint64_t remote_id, const Parameters& peer) {
 }
 
 absl::Span<uint8_t> ConnectionMachine::NewFrame(uint64_t stream, size_t size) {
-  ABSL_HARDENING_ASSERT(size >= 1 && size <= max_frame_size_);
-  if (state_ == State::kOpen || state_ == State::kHalfOpen) return sender_.NewFrame(stream, size);
+  if (state_ == State::kOpen || state_ == State::kHalfOpen) {
+    ABSL_HARDENING_ASSERT(size >= 1 && size <= max_frame_size_);
+    return sender_.NewFrame(stream, size);
+  }
+  // max_frame_size_ is not known when the attempt to connect has failed.
+  ABSL_HARDENING_ASSERT(size >= 1 && size <= kLargestMaxFrameSize);
   unsent_ = pool_.Take(size);
   return absl::MakeSpan(unsent_.get(), size);
 }

@@ -107,6 +107,18 @@ TEST_F(EndingTest, FramesAfterTheEndGoNowhere) {
   EXPECT_EQ(0u, client().held());
 }
 
+// An owner that has not looked yet may still send.
+TEST_F(EndingTest, FramesAfterARefusalGoNowhere) {
+  Start();
+  Datagram refuse(kRefuseSize);
+  WriteRefuse({client().local_id(), RefuseReason::kNoRoom}, absl::MakeSpan(refuse));
+  client().HandleDatagram(network_->now(), refuse);
+  ASSERT_EQ(State::kEnded, client().state());
+  EXPECT_TRUE(Send(client(), 1, "after"));
+  EXPECT_TRUE(Send(client(), 1, std::string(client_options_.max_frame_size, 'x')));
+  EXPECT_EQ(0u, client().held());
+}
+
 TEST_F(EndingTest, AbortTellsThePeerAtOnce) {
   Open();
   Send(client(), 1, std::string(16'000, 'x'));

@@ -6,17 +6,26 @@
 
 namespace anywire::udp {
 
+const EndpointOptions& Checked(const EndpointOptions& options) {
+  Checked(options.connection);
+  ABSL_HARDENING_ASSERT(options.max_connections >= 1 && options.max_half_open >= 1 &&
+                        options.max_half_open_of_host >= 1);
+  for (const int per_second :
+       {options.retries_per_second, options.refusals_per_second, options.resets_per_second}) {
+    ABSL_HARDENING_ASSERT(per_second >= 1 && per_second <= RateLimit::kMost);
+  }
+  return options;
+}
+
 EndpointMachine::EndpointMachine(const EndpointOptions& options, BufferPool& pool,
                                  const SipKey& seed)
-    : options_(options),
+    : options_(Checked(options)),
       pool_(pool),
       random_(seed),
       tokens_({random_.Next(), random_.Next()}),
       retries_(options.retries_per_second),
       refusals_(options.refusals_per_second),
-      resets_(options.resets_per_second) {
-  static_cast<void>(ParametersOf(options.connection));  // which checks them
-}
+      resets_(options.resets_per_second) {}
 
 EndpointMachine::Outcome EndpointMachine::HandleDatagram(Instant now, const PeerAddress& from,
                                                          absl::Span<const uint8_t> datagram,

@@ -21,16 +21,20 @@ namespace anywire::udp {
 
 struct EndpointOptions {
   Options connection;
-  // Connections at a time, and how many of them may be half open; more are refused.
+  // Connections at a time, and how many of them may be half open; more are refused. At least 1, as
+  // all here.
   size_t max_connections = 100'000;
   size_t max_half_open = 4096;
   // Of one host so many may be half open; an OPEN beyond that is dropped, and comes again.
   size_t max_half_open_of_host = 256;
-  // Answers to strangers in a second, 1 to a million each; more are not sent.
+  // Answers to strangers in a second, up to RateLimit::kMost each; more are not sent.
   int retries_per_second = 20'000;
   int refusals_per_second = 100;
   int resets_per_second = 100;
 };
+
+// Aborts unless all are in their ranges.
+const EndpointOptions& Checked(const EndpointOptions& options);
 
 // Used by one thread at a time.
 class EndpointMachine {

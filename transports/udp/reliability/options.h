@@ -21,40 +21,52 @@ inline constexpr uint64_t kFrameSpan = 4096;
 inline constexpr size_t kSmallestMaxFrameSize = 1024;
 inline constexpr size_t kLargestMaxFrameSize = 64 << 10;
 inline constexpr size_t kLargestWindow = 1 << 30;
+// So that no sum of an instant and a few of them overflows.
+inline constexpr Duration kLongestTimeout = std::chrono::hours(24);
+inline constexpr Duration kLongestInitialRtt = std::chrono::seconds(10);
+inline constexpr Duration kLongestGranularity = std::chrono::seconds(1);
+inline constexpr Duration kLongestMaxAckDelay = std::chrono::seconds(1);
 
 enum class CongestionControl {
   kNewReno,  // RFC 9002, appendix B
   kCubic,    // RFC 9438
 };
 
-// Sizes are bytes. Machines clamp nothing: values out of range are the caller's mistake and abort.
+// Sizes are bytes. Machines clamp nothing: values out of range are the caller's mistake and abort
+// (Checked).
 struct Options {
   // Largest frame that we take and give, kSmallestMaxFrameSize to kLargestMaxFrameSize.
   size_t max_frame_size = 16 << 10;
   // Counts of frames (kFrameCost) that we let the peer send before their owner has let go of
-  // them. More than max_frame_size + kFrameCost, at most kLargestWindow.
+  // them. At least max_frame_size + kFrameCost, at most kLargestWindow.
   size_t receive_window = 1 << 20;
-  // Counts of frames that wait to be sent or acknowledged; beyond it NewFrame has no room.
+  // Counts of frames that wait to be sent or acknowledged; beyond it NewFrame has no room, but for
+  // a first one. 1 to kLargestWindow.
   size_t send_buffer = 1 << 20;
-  // Of one stream's frames so many may be begun and unacknowledged; one always may.
+  // Counts of one stream's frames that may be begun and unacknowledged; one always may. 1 to
+  // kLargestWindow.
   size_t stream_window = 256 << 10;
   // Largest datagram that we take, and the most that the path MTU search looks for:
   // kBaseDatagramSize to kLargestDatagramSize. The default is Ethernet's over IPv6.
   size_t max_datagram_size = 1452;
 
-  // Until the round trip has been measured (kInitialRtt of RFC 9002, section 6.2.2).
+  // Until the round trip has been measured (kInitialRtt of RFC 9002, section 6.2.2). 1 us to
+  // kLongestInitialRtt.
   Duration initial_rtt = std::chrono::milliseconds(333);
   // The least time that counts as late (kGranularity of RFC 9002, section 6.1.2). RFC 9002 says a
-  // millisecond for timers of that kind; paths within a host have round trips of microseconds.
+  // millisecond for timers of that kind; paths within a host have round trips of microseconds. 1 us
+  // to kLongestGranularity.
   Duration granularity = std::chrono::microseconds(100);
-  // The longest that we delay an acknowledgement; at most a second. The peer's probe timeout is so
-  // much longer, and with it the time that the loss of a call's only packet costs.
+  // The longest that we delay an acknowledgement, 0 to kLongestMaxAckDelay. The peer's probe
+  // timeout is so much longer, and with it the time that the loss of a call's only packet costs.
   Duration max_ack_delay = std::chrono::microseconds(500);
-  // So many ack-eliciting packets are acknowledged at once, though they came in order.
+  // So many ack-eliciting packets are acknowledged at once, though they came in order. At least 1.
   int ack_every = 10;
   CongestionControl congestion_control = CongestionControl::kCubic;
 
-  // The connection ends when nothing has come for so long; whole milliseconds, 1 ms to a day.
+  // Timeouts are from 1 ms (but linger_timeout from 0) to kLongestTimeout.
+  //
+  // The connection ends when nothing has come for so long; counted in whole milliseconds.
   Duration idle_timeout = std::chrono::seconds(30);
   // With KeepAlive(true), a PING goes when nothing has come for so long.
   Duration keepalive_interval = std::chrono::seconds(10);
@@ -63,6 +75,9 @@ struct Options {
   // After Close, what is not acknowledged by then is given up.
   Duration linger_timeout = std::chrono::seconds(3);
 };
+
+// Aborts unless all are in their ranges.
+const Options& Checked(const Options& options);
 
 }  // namespace anywire::udp
 

@@ -48,6 +48,7 @@ struct Parameters {
 
   friend bool operator==(const Parameters&, const Parameters&) = default;
 };
+// Of options that are in their ranges.
 Parameters ParametersOf(const Options& options);
 
 struct OpenPacket {

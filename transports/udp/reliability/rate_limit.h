@@ -11,7 +11,9 @@ namespace anywire::udp {
 
 class RateLimit {
  public:
-  // 1 to a million.
+  static constexpr int kMost = 1'000'000;
+
+  // 1 to kMost.
   explicit RateLimit(int per_second)
       : interval_(std::chrono::nanoseconds(std::chrono::seconds(1)) / per_second) {}
 
