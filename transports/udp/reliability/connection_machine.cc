@@ -106,7 +106,7 @@ void ConnectionMachine::HandleWakeup(Instant now) {
   }
   if (state_ == State::kEnded || state_ == State::kOpening) return;
   if (now >= end_due_) {
-    End(absl::UnavailableError("the client went away while it connected"));
+    OnEndDue();
     return;
   }
   if (state_ != State::kOpen && state_ != State::kClosing) return;
@@ -121,6 +121,19 @@ void ConnectionMachine::HandleWakeup(Instant now) {
     ping_due_ = true;
   }
   if (now >= loss_.timer()) OnLossTimer(now);
+}
+
+void ConnectionMachine::OnEndDue() {
+  if (state_ == State::kHalfOpen) {
+    End(absl::UnavailableError("the client went away while it connected"));
+  } else if (state_ == State::kClosing) {
+    // Or the peer would take the silence for the path's, and us for alive.
+    status_ = absl::DeadlineExceededError("closed before the peer had taken all");
+    QueueAbort(status_.code(), status_.message());
+    End(status_);
+  } else {
+    End(status_);
+  }
 }
 
 void ConnectionMachine::OnLossTimer(Instant now) {
@@ -150,16 +163,19 @@ void ConnectionMachine::Close(Instant now) {
 void ConnectionMachine::Abort(absl::StatusCode code, absl::string_view text) {
   if (state_ == State::kOpen || state_ == State::kClosing) {
     ABSL_HARDENING_ASSERT(code != absl::StatusCode::kOk);
-    abort_code_ = static_cast<uint8_t>(code);
-    abort_text_ = std::string(text.substr(0, kMaxAbortText));
+    QueueAbort(code, text);
   }
   End(absl::UnavailableError(absl::StrCat("given up: ", text)));
 }
 
 void ConnectionMachine::Breach(absl::string_view why) {
-  abort_code_ = static_cast<uint8_t>(absl::StatusCode::kDataLoss);
-  abort_text_ = std::string(why.substr(0, kMaxAbortText));
+  QueueAbort(absl::StatusCode::kDataLoss, why);
   End(absl::DataLossError(why));
+}
+
+void ConnectionMachine::QueueAbort(absl::StatusCode code, absl::string_view text) {
+  abort_code_ = static_cast<uint8_t>(code);
+  abort_text_ = std::string(text.substr(0, kMaxAbortText));
 }
 
 void ConnectionMachine::CheckClosed() {

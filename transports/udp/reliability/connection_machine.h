@@ -92,16 +92,17 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
   // ---- the end
   // Whether to ask for a sign of life when nothing comes for a while (Options::keepalive_interval).
   void KeepAlive(bool on);
-  // Says goodbye: frames given to us still travel, for at most Options::linger_timeout; nothing is
-  // received any more.
+  // Says goodbye: frames given to us still travel, for at most Options::linger_timeout; then what
+  // the peer has not taken is given up, and it is told. Nothing is received any more.
   void Close(Instant now);
   // Ends it now; the peer is told once. `text` is cut to kMaxAbortText.
   void Abort(absl::StatusCode code, absl::string_view text);
 
   State state() const { return state_; }
   // OK before kClosing, kDraining and kEnded; then why. UNAVAILABLE for the peer's or the path's
-  // end, DATA_LOSS for a breach of the peer's, RESOURCE_EXHAUSTED and FAILED_PRECONDITION for an
-  // OPEN that was refused. The frames that came before may still be received.
+  // end and after Close, DEADLINE_EXCEEDED when a Close has been given up, DATA_LOSS for a breach
+  // of the peer's, RESOURCE_EXHAUSTED and FAILED_PRECONDITION for an OPEN that was refused. The
+  // frames that came before may still be received.
   const absl::Status& status() const { return status_; }
 
   uint64_t local_id() const { return local_id_; }
@@ -143,11 +144,13 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
   void SetPeer(uint64_t remote_id, const Parameters& peer);
   Instant IdleDeadline() const;
   Instant KeepAliveDeadline() const;
+  void OnEndDue();
   void OnLossTimer(Instant now);
   void CheckClosed();
   // Has effect only once, as the first reason is the reason.
   void End(absl::Status why);
   void Breach(absl::string_view why);
+  void QueueAbort(absl::StatusCode code, absl::string_view text);
 
   // RFC 9000, sections 10.1 and 10.2: no end is found in less, and one lasts as long.
   static constexpr int kEndProbeTimeouts = 3;

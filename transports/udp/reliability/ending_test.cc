@@ -86,6 +86,35 @@ TEST_F(EndingTest, CloseIsGivenUpInTheEnd) {
   EXPECT_TRUE(RunUntilState(client(), State::kEnded, milliseconds(1)));
   EXPECT_EQ(0u, client().held());
   EXPECT_EQ(kNever, client().NextWakeup());
+  EXPECT_EQ(absl::DeadlineExceededError("closed before the peer had taken all"), client().status());
+}
+
+// The path is well, but the reader does not read on: it is told what it will miss.
+TEST_F(EndingTest, ASlowReaderIsToldThatCloseWasGivenUp) {
+  server_options_.connection.receive_window = 50'000;
+  Open();
+  for (int i = 0; i < 100; ++i) Send(client(), 1, std::string(1000, 'x'));
+  client().Close(network_->now());
+  network_->RunFor(seconds(3) + kDelay);
+  EXPECT_EQ(State::kEnded, client().state());
+  EXPECT_EQ(absl::StatusCode::kDeadlineExceeded, client().status().code());
+  EXPECT_EQ(State::kEnded, server().state());
+  EXPECT_EQ(absl::UnavailableError(
+                "the peer gave the connection up: closed before the peer had taken all"),
+            server().status());
+  EXPECT_EQ(50'000u / 1128, Receive(server()).size()) << "what had come is still given";
+  EXPECT_TRUE(RunUntilServerGone(Duration(0)));
+}
+
+TEST_F(EndingTest, OnceTheGoodbyeIsOverTheReasonStays) {
+  Open();
+  client().Close(network_->now());
+  absl::Status status;
+  network_->on_step = [&] {
+    if (client_->peer != nullptr) status = server().status();
+  };
+  EXPECT_TRUE(RunUntilServerGone(seconds(1)));
+  EXPECT_EQ(absl::UnavailableError("closed by peer"), status);
 }
 
 TEST_F(EndingTest, CloseBeforeOpen) {
@@ -208,8 +237,13 @@ TEST_F(EndingTest, AHalfOpenConnectionIsGivenUp) {
   Start();
   ASSERT_TRUE(network_->RunUntil([this] { return client_->peer != nullptr; }, seconds(1)));
   network_->on_datagram = [](bool, Datagram&) { return false; };
+  absl::Status status;
+  network_->on_step = [&] {
+    if (client_->peer != nullptr) status = server().status();
+  };
   EXPECT_FALSE(RunUntilServerGone(seconds(7) - milliseconds(1)));
   EXPECT_TRUE(RunUntilServerGone(milliseconds(1)));
+  EXPECT_EQ(absl::UnavailableError("the client went away while it connected"), status);
   EXPECT_EQ(0u, network_->endpoint().half_open());
 }
 
