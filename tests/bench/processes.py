@@ -5,6 +5,7 @@ import json
 import os
 import selectors
 import subprocess
+import sys
 import tempfile
 
 
@@ -47,6 +48,19 @@ def threads_of(pid):
             seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
             found.append("%s %s %s %.2f s" % (thread, fields[0], waits_for, seconds))
     return ", ".join(found)
+
+
+@contextlib.contextmanager
+def computing():
+    """A process that does nothing but compute, for the time of a with statement, and not after the end of this one; its id."""
+    parent = os.getpid()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import os\nwhile os.getppid() == %d: sum(range(100000))" % parent], stdin=subprocess.DEVNULL)
+    try:
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
 
 
 class Program:

@@ -1,5 +1,7 @@
 """How programs are started, spoken with and ended, with small ones of the shell."""
 
+import os
+import time
 import unittest
 
 from tests.bench import processes
@@ -50,6 +52,21 @@ class ProgramTest(unittest.TestCase):
     def test_a_program_gets_its_environment(self):
         with processes.Program(shell("echo $ANYWIRE_CONFIG"), {"ANYWIRE_CONFIG": "x"}) as program:
             self.assertEqual(program.read_line(60), "x")
+
+
+class ComputingTest(unittest.TestCase):
+
+    def test_it_computes_until_the_end_of_the_statement(self):
+        def seconds(pid):
+            with open("/proc/%d/stat" % pid, encoding="ascii") as file:
+                return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13]))
+
+        with processes.computing() as pid:
+            end = time.monotonic() + 60
+            while seconds(pid) < 10 and time.monotonic() < end:
+                pass
+            self.assertGreaterEqual(seconds(pid), 10)
+        self.assertFalse(os.path.exists("/proc/%d" % pid))
 
 
 class ServerTest(unittest.TestCase):

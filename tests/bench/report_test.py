@@ -53,6 +53,10 @@ class TargetsTest(unittest.TestCase):
             row("stream-up-1MiB", scenarios.RAW_BLOCKING, "shm", bytes_per_s=10e9),
             row("stream-up-1MiB", scenarios.ANYWIRE_SLEEPING, "shm", bytes_per_s=8.9e9),
             row("connect", scenarios.ANYWIRE, "shm", p50_us=299.0),
+            row("unary-64B", scenarios.ANYWIRE, "shm", scenarios.ONE_CORE, p50_us=5.0),
+            row("unary-64B", scenarios.ANYWIRE, "unix", scenarios.ONE_CORE, p50_us=4.9),
+            row("crowded-64B", scenarios.ANYWIRE, "shm", scenarios.UNPINNED, p50_us=5.0),
+            row("crowded-64B", scenarios.ANYWIRE, "unix", scenarios.UNPINNED, p50_us=5.1),
         ])
         outcomes = [(verdict.title, verdict.goal, verdict.met) for verdict in targets.verdicts(found)
                     if "shm" in verdict.title]
@@ -60,6 +64,8 @@ class TargetsTest(unittest.TestCase):
             ("one 64 B call at a time, shm, p50", "1 us", False),
             ("one 64 B call at a time, shm, nobody polls, p50", "raw blocking + 3 us: 13 us", True),
             ("one 1 MiB call at a time, shm, p50", "raw x 1.5: 150 us", False),
+            ("one 64 B call at a time, shm, both on one core, p50", "our Unix transport: 4.9 us", False),
+            ("one 64 B call at a time, shm, while another process computes, p50", "our Unix transport: 5.1 us", True),
             ("64 B, 64 in flight, shm, callbacks", "3 M calls/s", True),
             ("1 MiB messages one way, shm", "90 % of raw: 9 GB/s", False),
             ("connection and first call, shm, p50", "300 us", True),

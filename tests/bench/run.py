@@ -120,6 +120,7 @@ class Runner:
         rows = {system.name: results.Row(group.scenario.name, group.transport.scheme, group.placement, system.name)
                 for system in group.systems}
         with contextlib.ExitStack() as stack:
+            ours = [stack.enter_context(processes.computing())] if group.scenario.crowded else []
             servers = {}
             for system in group.systems if not _is_idle(group) else ():
                 with self._errors_of(rows[system.name]):
@@ -132,7 +133,7 @@ class Runner:
                         group.scenario.name, group.transport.scheme, group.placement, system.name, turn + 1))
                     if not row.error:
                         with self._errors_of(row):
-                            self._round(row, system, group, servers.get(system.name), turn)
+                            self._round(row, system, group, servers.get(system.name), ours, turn)
                     self._pace.end(self._seconds)
         for row in rows.values():
             self.results.add(row)
@@ -185,9 +186,12 @@ class Runner:
             self._client(system, group, server, {"seconds": self._seconds, **load}),
             self._environment(system), timeout=60 + 4 * self._seconds)
 
-    def _round(self, row, system, group, server, turn):
-        start, busy = time.monotonic(), busy_seconds()
-        own = children_seconds() + (used_seconds(server.pid) if server else 0)
+    def _round(self, row, system, group, server, ours, turn):
+        """`ours`: processes that run beside it for its sake."""
+        def own_seconds():
+            return children_seconds() + sum(map(used_seconds, ours + ([server.pid] if server else [])))
+
+        start, busy, own = time.monotonic(), busy_seconds(), own_seconds()
         if _is_idle(group):
             sample = self._idle(system, group)
         else:
@@ -195,7 +199,7 @@ class Runner:
             if group.scenario.of_capacity:
                 load = {"rate": group.scenario.of_capacity * self._capacity(system, group, server), "seed": turn + 1}
             sample = results.sample_of(self._measure(system, group, server, load))
-        own = children_seconds() + (used_seconds(server.pid) if server else 0) - own
+        own = own_seconds() - own
         row.samples.append(sample)
         row.others.append(max(0.0, (busy_seconds() - busy - own) / (time.monotonic() - start)))
 

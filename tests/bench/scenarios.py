@@ -89,6 +89,7 @@ class Scenario:
     quick: tuple = ()
     # None, or at which part of a system's capacity calls are due.
     of_capacity: float = None
+    crowded: bool = False  # another process computes meanwhile
     note: str = ""
 
     def __post_init__(self):
@@ -121,6 +122,9 @@ SCENARIOS = (
     _unary("1.5KB", 1500, ()),
     _unary("64KiB", 65536, ()),
     _unary("1MiB", 1 << 20, ("tcp",)),
+    Scenario("crowded-64B", "one call at a time, 64B, while another process computes", P50, {"size": 64},
+             placements=(UNPINNED,), crowded=True,
+             note="On two cores three want to run, and those that poll take time from the one that computes."),
     _in_flight(1, ()),
     _in_flight(8, ()),
     _in_flight(64, ("tcp", "unix", "shm", "inproc")),

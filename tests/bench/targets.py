@@ -83,6 +83,11 @@ def _waiting_calls(look):
     yield _at_most("one 1 MiB call at a time, shm, p50", "raw x 1.5",
                    look.best((scenarios.ANYWIRE, scenarios.ANYWIRE_SLEEPING), "unary-1MiB", SHM, "p50_us"),
                    _times(look.best(scenarios.FLOORS, "unary-1MiB", SHM, "p50_us"), 1.5), "us")
+    for scenario, placement, where in (("unary-64B", scenarios.ONE_CORE, "both on one core"),
+                                       ("crowded-64B", scenarios.UNPINNED, "while another process computes")):
+        yield _at_most("one 64 B call at a time, shm, %s, p50" % where, "our Unix transport",
+                       look.median(scenarios.ANYWIRE, scenario, SHM, "p50_us", placement),
+                       look.median(scenarios.ANYWIRE, scenario, UNIX, "p50_us", placement), "us")
     yield _at_most("one 64 B call at a time, inproc, p50", "",
                    look.best((scenarios.ANYWIRE,), "unary-64B", INPROC, "p50_us", placement=scenarios.UNPINNED), 0.5, "us")
 
