@@ -28,7 +28,7 @@ std::unique_ptr<ConnectionMachine> ConnectionMachine::Accept(const Options& opti
   machine->SetPeer(open.client_id, open.parameters);
   machine->state_ = State::kHalfOpen;
   machine->accept_due_ = true;
-  machine->end_due_ = now + options.handshake_timeout;
+  machine->end_due_ = now + options.half_open_timeout;
   return machine;
 }
 

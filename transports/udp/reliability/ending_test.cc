@@ -233,7 +233,7 @@ TEST_F(EndingTest, APeerThatIsGoneIsFoundOutByKeepAlive) {
 }
 
 TEST_F(EndingTest, AHalfOpenConnectionIsGivenUp) {
-  server_options_.connection.handshake_timeout = seconds(7);
+  server_options_.connection.half_open_timeout = seconds(7);
   Start();
   ASSERT_TRUE(network_->RunUntil([this] { return client_->peer != nullptr; }, seconds(1)));
   network_->on_datagram = [](bool, Datagram&) { return false; };

@@ -1,5 +1,6 @@
 #include "transports/udp/reliability/endpoint_machine.h"
 
+#include <iterator>
 #include <optional>
 
 #include "absl/base/macros.h"
@@ -8,8 +9,10 @@ namespace anywire::udp {
 
 const EndpointOptions& Checked(const EndpointOptions& options) {
   Checked(options.connection);
-  ABSL_HARDENING_ASSERT(options.max_connections >= 1 && options.max_half_open >= 1 &&
-                        options.max_half_open_of_host >= 1);
+  for (const size_t most : {options.max_connections, options.max_connections_of_host,
+                            options.max_half_open, options.max_half_open_of_host}) {
+    ABSL_HARDENING_ASSERT(most >= 1);
+  }
   for (const int per_second :
        {options.retries_per_second, options.refusals_per_second, options.resets_per_second}) {
     ABSL_HARDENING_ASSERT(per_second >= 1 && per_second <= RateLimit::kMost);
@@ -82,30 +85,39 @@ EndpointMachine::Outcome EndpointMachine::HandleOpen(Instant now, const PeerAddr
     }
     return outcome;
   }
-  if (by_id_.size() >= options_.max_connections || half_open_ >= options_.max_half_open) {
+  const auto found = of_host_.find(from.host());
+  const OfHost of_host = found == of_host_.end() ? OfHost() : found->second;
+  if (by_id_.size() >= options_.max_connections ||
+      of_host.connections >= options_.max_connections_of_host) {
     return Refuse(now, open.client_id, RefuseReason::kNoRoom, reply);
   }
-  const auto of_host = half_open_of_.find(from.host());
-  if (of_host != half_open_of_.end() && of_host->second >= options_.max_half_open_of_host) {
-    return {};
-  }
+  if (of_host.half_open >= options_.max_half_open_of_host) return {};
   const uint64_t id = random_.Next();
   const SipKey seed = {random_.Next(), random_.Next()};
   Outcome outcome;
+  if (half_open_.size() >= options_.max_half_open) outcome.evicted = EvictHalfOpen();
   outcome.opened = ConnectionMachine::Accept(options_.connection, pool_, seed, now, open, id);
   outcome.connection = outcome.opened.get();
-  by_id_.emplace(id, Known{outcome.connection, from, true});
+  half_open_.push_back(outcome.connection);
+  by_id_.emplace(id, Known{outcome.connection, from, std::prev(half_open_.end())});
   by_opening_.emplace(opening, id);
-  ++half_open_;
-  ++half_open_of_[from.host()];
+  OfHost& counts = of_host_[from.host()];
+  ++counts.connections;
+  ++counts.half_open;
   return outcome;
 }
 
 void EndpointMachine::EndHalfOpen(Known& known) {
-  known.half_open = false;
-  --half_open_;
-  const auto of_host = half_open_of_.find(known.address.host());
-  if (--of_host->second == 0) half_open_of_.erase(of_host);
+  half_open_.erase(*known.half_open);
+  known.half_open.reset();
+  --of_host_.find(known.address.host())->second.half_open;
+}
+
+ConnectionMachine* EndpointMachine::EvictHalfOpen() {
+  ConnectionMachine* const oldest = half_open_.front();
+  Remove(*oldest);
+  oldest->Abort(absl::StatusCode::kResourceExhausted, "too many connect at once");
+  return oldest;
 }
 
 EndpointMachine::Outcome EndpointMachine::Refuse(Instant now, uint64_t client_id,
@@ -119,6 +131,8 @@ void EndpointMachine::Remove(const ConnectionMachine& connection) {
   const auto it = by_id_.find(connection.local_id());
   if (it == by_id_.end()) return;
   if (it->second.half_open) EndHalfOpen(it->second);
+  const auto of_host = of_host_.find(it->second.address.host());
+  if (--of_host->second.connections == 0) of_host_.erase(of_host);
   by_opening_.erase(Opening(it->second.address, connection.remote_id()));
   by_id_.erase(it);
 }

@@ -5,7 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -21,11 +23,12 @@ namespace anywire::udp {
 
 struct EndpointOptions {
   Options connection;
-  // Connections at a time, and how many of them may be half open; more are refused. At least 1, as
-  // all here.
+  // Connections at a time, of all and of one host; more are refused. At least 1, as all here.
   size_t max_connections = 100'000;
+  size_t max_connections_of_host = 25'000;
+  // How many of them may be half open. One more takes the place of the oldest ...
   size_t max_half_open = 4096;
-  // Of one host so many may be half open; an OPEN beyond that is dropped, and comes again.
+  // ... but not one of a host that has so many: its OPEN is dropped, and comes again.
   size_t max_half_open_of_host = 256;
   // Answers to strangers in a second, up to RateLimit::kMost each; more are not sent.
   int retries_per_second = 20'000;
@@ -48,6 +51,8 @@ class EndpointMachine {
     ConnectionMachine* connection = nullptr;
     // When that is new: it, which the caller owns from now on, and calls Remove before it goes.
     std::unique_ptr<ConnectionMachine> opened = nullptr;
+    // Another one of ours that has ended to make room, and is no longer known here.
+    ConnectionMachine* evicted = nullptr;
     // Bytes of an answer to the sender in `reply`; 0: none.
     size_t reply_size = 0;
   };
@@ -62,18 +67,25 @@ class EndpointMachine {
   void StopListening() { listening_ = false; }
 
   size_t connections() const { return by_id_.size(); }
-  size_t half_open() const { return half_open_; }
+  size_t half_open() const { return half_open_.size(); }
 
  private:
+  using HalfOpen = std::list<ConnectionMachine*>;
   struct Known {
     ConnectionMachine* connection = nullptr;
     PeerAddress address;
-    bool half_open = false;
+    std::optional<HalfOpen::iterator> half_open = std::nullopt;  // while it is
+  };
+  struct OfHost {
+    size_t connections = 0;
+    size_t half_open = 0;
   };
   using Opening = std::pair<PeerAddress, uint64_t>;  // where a client is, and the id it chose
 
   // It is half open no more.
   void EndHalfOpen(Known& known);
+  // Ends and forgets the oldest that is half open.
+  ConnectionMachine* EvictHalfOpen();
   Outcome HandleOpen(Instant now, const PeerAddress& from, const OpenPacket& open,
                      absl::Span<uint8_t> reply);
   Outcome HandleData(Instant now, const PeerAddress& from, const DataPacket& packet,
@@ -88,8 +100,8 @@ class EndpointMachine {
   RateLimit refusals_;
   RateLimit resets_;
   bool listening_ = true;
-  size_t half_open_ = 0;
-  absl::flat_hash_map<PeerAddress::Host, size_t> half_open_of_;  // hosts that have any
+  HalfOpen half_open_;                                      // the oldest first
+  absl::flat_hash_map<PeerAddress::Host, OfHost> of_host_;  // those that have connections
   absl::flat_hash_map<uint64_t, Known> by_id_;
   absl::flat_hash_map<Opening, uint64_t> by_opening_;  // the id of the connection made for it
 };

@@ -149,13 +149,39 @@ TEST_F(EndpointTest, ConnectionsAreLimited) {
   EXPECT_NE(nullptr, Connect(Address(1), 4));
 }
 
+// Whoever comes gets in, and whoever has kept us waiting longest goes.
 TEST_F(EndpointTest, HalfOpenConnectionsAreLimited) {
-  Start({.connection = {}, .max_half_open = 2});
-  for (uint64_t id = 1; id <= 2; ++id) EXPECT_NE(nullptr, Connect(Address(1), id)) << id;
+  Start({.connection = {}, .max_half_open = 3});
+  for (uint64_t id = 0; id < 3; ++id) ASSERT_NE(nullptr, Connect(Address(id), id)) << id;
+  EXPECT_EQ(3u, endpoint_->half_open());
+  Handle(Address(0), Data(machines_[0]->local_id()));
+  ASSERT_NE(nullptr, Connect(Address(3), 3));
+  EXPECT_EQ(3u, endpoint_->half_open());
+  for (const auto& machine : machines_) EXPECT_NE(State::kEnded, machine->state());
+  EndpointMachine::Outcome outcome = Handle(Address(4), Open(4, TokenFor(Address(4), 4)));
+  EXPECT_NE(nullptr, outcome.opened);
+  EXPECT_EQ(machines_[1].get(), outcome.evicted) << "the one before is open";
+  EXPECT_EQ(State::kEnded, machines_[1]->state());
+  EXPECT_EQ(absl::StatusCode::kUnavailable, machines_[1]->status().code());
+  EXPECT_EQ(3u, endpoint_->half_open());
+  EXPECT_EQ(4u, endpoint_->connections());
+  Handle(Address(1), Data(machines_[1]->local_id()));
+  EXPECT_EQ(PacketKind::kReset, ReplyKind()) << "its client need not wait";
+  endpoint_->Remove(*machines_[1]);
+  EXPECT_EQ(4u, endpoint_->connections());
+}
+
+TEST_F(EndpointTest, ConnectionsOfAHostAreLimited) {
+  Start({.connection = {}, .max_connections_of_host = 2});
+  EXPECT_NE(nullptr, Connect(Address(1), 1));
+  Handle(Address(1), Data(machines_[0]->local_id()));
+  EXPECT_NE(nullptr, Connect(Address(1), 2));
   EXPECT_EQ(nullptr, Connect(Address(1), 3));
   EXPECT_EQ(RefuseReason::kNoRoom, ReadRefuse(reply_)->reason);
-  Handle(Address(1), Data(machines_[0]->local_id()));
+  EXPECT_NE(nullptr, Connect(Address(2), 1)) << "another host";
+  endpoint_->Remove(*machines_[0]);
   EXPECT_NE(nullptr, Connect(Address(1), 3));
+  EXPECT_EQ(nullptr, Connect(Address(1), 4));
 }
 
 // Or one host could keep all others out.

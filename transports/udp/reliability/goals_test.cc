@@ -108,7 +108,8 @@ TEST_P(GoodputTest, ALinkIsUsedThoughALittleIsLost) {
 }
 
 TEST_F(GoalsTest, EverybodyConnectsThroughHeavyLoss) {
-  client_options_.handshake_timeout = client_options_.idle_timeout = seconds(300);
+  client_options_.handshake_timeout = client_options_.half_open_timeout =
+      client_options_.idle_timeout = seconds(300);
   server_options_.connection = client_options_;
   path_ = {.delay = milliseconds(15), .loss = 30, .burst = 3};
   Start();

@@ -29,6 +29,7 @@ std::string Describe(uint64_t seed, const PathOptions& path) {
 Options PatientOptions() {
   Options options;
   options.handshake_timeout = seconds(300);
+  options.half_open_timeout = seconds(300);
   options.idle_timeout = seconds(300);
   options.linger_timeout = seconds(300);
   return options;

@@ -27,6 +27,7 @@ const Options& Checked(const Options& options) {
   CheckRange<Duration>(milliseconds(1), options.idle_timeout, kLongestTimeout);
   CheckRange<Duration>(milliseconds(1), options.keepalive_interval, kLongestTimeout);
   CheckRange<Duration>(milliseconds(1), options.handshake_timeout, kLongestTimeout);
+  CheckRange<Duration>(milliseconds(1), options.half_open_timeout, kLongestTimeout);
   CheckRange(Duration(0), options.linger_timeout, kLongestTimeout);
   return options;
 }

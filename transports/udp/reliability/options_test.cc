@@ -61,6 +61,7 @@ TEST(OptionsDeathTest, TheEndsOfRangesAndBeyond) {
                            Time{&Options::idle_timeout, milliseconds(1), hours(24)},
                            Time{&Options::keepalive_interval, milliseconds(1), hours(24)},
                            Time{&Options::handshake_timeout, milliseconds(1), hours(24)},
+                           Time{&Options::half_open_timeout, milliseconds(1), hours(24)},
                            Time{&Options::linger_timeout, Duration(0), hours(24)}}) {
     Checked(With(time.option, time.least));
     Checked(With(time.option, time.most));
@@ -79,8 +80,9 @@ TEST(OptionsDeathTest, MachinesCheckTheirs) {
     EndpointMachine(options, pool, {1, 2});
   };
   EXPECT_DEATH(start({.connection = out_of_range}), "");
-  for (const auto option : {&EndpointOptions::max_connections, &EndpointOptions::max_half_open,
-                            &EndpointOptions::max_half_open_of_host}) {
+  for (const auto option :
+       {&EndpointOptions::max_connections, &EndpointOptions::max_connections_of_host,
+        &EndpointOptions::max_half_open, &EndpointOptions::max_half_open_of_host}) {
     start(With<size_t>(option, 1));
     EXPECT_DEATH(start(With<size_t>(option, 0)), "");
   }
