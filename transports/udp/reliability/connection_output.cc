@@ -48,6 +48,8 @@ size_t ConnectionMachine::WriteAbort(Instant now, absl::Span<uint8_t> to) {
 size_t ConnectionMachine::WriteMtuProbe(Instant now, absl::Span<uint8_t> to) {
   const size_t size = mtu_.ProbeDue(now);
   if (size == 0 || loss_.window_left() == 0 || !loss_.MayRemember()) return 0;
+  // It may be too large to arrive, and so stands for no packet that has to.
+  if (ping_due_ || probes_due_ > 0) return 0;
   // Whether the path carries anything is to be found out with what it has carried.
   if (loss_.probe_timeouts() > 0) return 0;
   ChunkWriter writer(to.subspan(kDataHeaderSize, size - kDataHeaderSize - kCheckSize));

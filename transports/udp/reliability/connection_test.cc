@@ -238,6 +238,17 @@ TEST_F(ConnectionTest, PathMtuIsFound) {
   }
 }
 
+// The first probe is lost, but not what the server waits for.
+TEST_F(ConnectionTest, PathMtuProbesDoNotHoldUpTheOpening) {
+  for (const size_t mtu : {1200, 1400, 1500}) {
+    SCOPED_TRACE(mtu);
+    path_.mtu = mtu;
+    Start();
+    ASSERT_TRUE(RunUntilState(client(), State::kOpen, seconds(1)));
+    EXPECT_TRUE(RunUntilState(server(), State::kOpen, kDelay));
+  }
+}
+
 TEST_F(ConnectionTest, WithinAHostTheLargestDatagramIsFoundAtOnce) {
   path_.delay = std::chrono::microseconds(20);
   Options options;
