@@ -43,8 +43,8 @@ size_t ConnectionMachine::WriteAbort(Instant now, absl::Span<uint8_t> to) {
   return Send(now, writer, SentPacket(), to.data());
 }
 
-// One in a round trip or less: it may go as soon as the window has any room, or a window that is
-// smaller than a large datagram would keep us from ever finding that the path carries it.
+// One in a round trip or less, and beside the congestion window, which may be smaller than a large
+// datagram; but not while that is full.
 size_t ConnectionMachine::WriteMtuProbe(Instant now, absl::Span<uint8_t> to) {
   const size_t size = mtu_.ProbeDue(now);
   if (size == 0 || loss_.window_left() == 0 || !loss_.MayRemember()) return 0;
@@ -130,7 +130,7 @@ size_t ConnectionMachine::Send(Instant now, const ChunkWriter& writer, SentPacke
   loss_.OnPacketSent(packet);
   if (packet.has_ack) received_.OnAckSent();
   if (!packet.ack_eliciting) return size;
-  pacer_.OnSent(size);
+  pacer_.OnSent(packet.window_bytes());
   ping_due_ = false;
   if (probes_due_ > 0) --probes_due_;
   if (!sent_since_received_) {

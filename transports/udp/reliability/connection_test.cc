@@ -249,6 +249,21 @@ TEST_F(ConnectionTest, PathMtuProbesDoNotHoldUpTheOpening) {
   }
 }
 
+// However large, and though it is lost.
+TEST_F(ConnectionTest, PathMtuProbesDoNotHoldUpFrames) {
+  path_.mtu = 1472;
+  Options options;
+  options.max_datagram_size = kLargestDatagramSize;
+  client_options_ = server_options_.connection = options;
+  Open();
+  for (int i = 0; i < 200; ++i) {
+    Send(client(), 1, std::string(3000, 'x'));
+    ASSERT_TRUE(RunUntilFrames(server(), kDelay)) << i;
+    Receive(server());
+  }
+  EXPECT_GE(client().datagram_size(), 1472 - PathMtu::kSearchStep) << "and found its size";
+}
+
 TEST_F(ConnectionTest, WithinAHostTheLargestDatagramIsFoundAtOnce) {
   path_.delay = std::chrono::microseconds(20);
   Options options;

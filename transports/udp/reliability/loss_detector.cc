@@ -19,7 +19,7 @@ void LossDetector::OnPacketSent(SentPacket packet) {
   packets_.PushBack(packet);
   if (packet.ack_eliciting) {
     last_ack_eliciting_ = packet.time_sent;
-    bytes_in_flight_ += packet.size;
+    bytes_in_flight_ += packet.window_bytes();
     ++in_flight_;
   }
   DropFinished();
@@ -80,9 +80,10 @@ void LossDetector::SeedRtt(Instant now, Duration round_trip) {
 void LossDetector::Acknowledge(Instant now, SentPacket& packet) {
   packet.state = State::kAcked;
   if (packet.ack_eliciting) {
-    bytes_in_flight_ -= packet.size;
+    bytes_in_flight_ -= packet.window_bytes();
     --in_flight_;
-    congestion_.OnAcked(now, packet.time_sent, packet.size, rtt_.smoothed(), !app_limited_);
+    congestion_.OnAcked(now, packet.time_sent, packet.window_bytes(), rtt_.smoothed(),
+                        !app_limited_);
   }
   TellPieces(packet, &Listener::OnPieceAcked);
   listener_.OnPacketAcked(now, packet);
@@ -137,7 +138,7 @@ Duration LossDetector::PersistentCongestionTime() const {
 void LossDetector::Lose(Instant now, SentPacket& packet) {
   packet.state = State::kLost;
   if (packet.ack_eliciting) {
-    bytes_in_flight_ -= packet.size;
+    bytes_in_flight_ -= packet.window_bytes();
     --in_flight_;
   }
   TellPieces(packet, &Listener::OnPieceLost);

@@ -79,6 +79,7 @@ class LossDetector {
   // flight, which may still arrive: what probes carry.
   void ResendOldest(int count);
 
+  // Without path MTU probes.
   size_t bytes_in_flight() const { return bytes_in_flight_; }
   bool has_in_flight() const { return in_flight_ > 0; }
   int probe_timeouts() const { return probe_timeouts_; }

@@ -202,6 +202,17 @@ TEST_F(LossDetectorTest, ALostMtuProbeIsNoCongestion) {
   EXPECT_EQ(0u, detector_.bytes_in_flight());
 }
 
+TEST_F(LossDetectorTest, MtuProbesAreBesideTheWindow) {
+  Send(kStart, 60'000, true);
+  EXPECT_EQ(0u, detector_.bytes_in_flight());
+  EXPECT_NE(kNever, detector_.timer()) << "but it is to be found lost";
+  Ack(kStart + kRtt, {{0, 1}});
+  EXPECT_EQ(1, acked_packets_);
+  EXPECT_EQ(0u, detector_.bytes_in_flight());
+  EXPECT_EQ(0u, congestion_.acked) << "nor does it make it grow";
+  EXPECT_EQ(kRtt, detector_.rtt().smoothed());
+}
+
 TEST_F(LossDetectorTest, PeersDelayCountsOnlyAsFarAsItWasAnnounced) {
   detector_.SetPeerMaxAckDelay(milliseconds(2));
   Send(kStart);

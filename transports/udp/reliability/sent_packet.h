@@ -26,8 +26,8 @@ struct SentPacket {
   Instant time_sent;
   uint32_t size = 0;  // of the datagram, bytes
   State state = State::kSkipped;
-  // Ack-eliciting packets are in flight, count against the congestion window, and are lost or
-  // acknowledged. Others are remembered only for the ACK that they carry.
+  // Ack-eliciting packets are in flight, and are lost or acknowledged. Others are remembered only
+  // for the ACK that they carry.
   bool ack_eliciting = false;
   bool is_mtu_probe = false;
   bool has_max_data = false;
@@ -36,6 +36,10 @@ struct SentPacket {
   uint64_t largest_acked = 0;  // by the ACK that it carries
   uint64_t first_piece = 0;    // of LossDetector's, and how many
   uint32_t pieces = 0;
+
+  // What it takes of the congestion window while it is in flight. A path MTU probe takes nothing:
+  // it may be larger than the window, and there is one at a time (RFC 8899, section 3).
+  uint32_t window_bytes() const { return ack_eliciting && !is_mtu_probe ? size : 0; }
 };
 
 }  // namespace anywire::udp
