@@ -30,10 +30,11 @@ struct EndpointOptions {
   size_t max_half_open = 4096;
   // ... but not one of a host that has so many: its OPEN is dropped, and comes again.
   size_t max_half_open_of_host = 256;
-  // Answers to strangers in a second, up to RateLimit::kMost each; more are not sent.
+  // Answers to strangers in a second, up to RateLimit::kMost each; more are not sent. Clients wait
+  // for RETRY and RESET, so these are many: whoever forges what they answer loses bytes by it.
   int retries_per_second = 20'000;
+  int resets_per_second = 20'000;
   int refusals_per_second = 100;
-  int resets_per_second = 100;
 };
 
 // Aborts unless all are in their ranges.

@@ -281,6 +281,17 @@ TEST_F(EndpointTest, AnswersToStrangersAreLimitedInNumber) {
   EXPECT_EQ(PacketKind::kReset, ReplyKind());
 }
 
+// Or whoever forges some could keep clients from hearing that their server has started anew.
+TEST_F(EndpointTest, ResetsAreNotUsedUpEasily) {
+  const int budget = EndpointOptions().retries_per_second;
+  for (int i = 0; i < budget; ++i) {
+    Handle(Address(1), Data(99));
+    ASSERT_EQ(kResetSize, reply_.size()) << i;
+  }
+  Handle(Address(1), Data(99));
+  EXPECT_EQ(0u, reply_.size());
+}
+
 TEST_F(EndpointTest, AnotherAddressIsNotTheConnections) {
   ConnectionMachine* const machine = Connect(Address(1), 7);
   EXPECT_EQ(nullptr, Handle(Address(2), Data(machine->local_id())).connection);
