@@ -109,6 +109,7 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
   uint64_t remote_id() const { return remote_id_; }  // known when no longer kOpening
   const RttEstimator& rtt() const { return loss_.rtt(); }
   size_t datagram_size() const { return mtu_.current(); }
+  size_t congestion_window() const { return congestion_->window(); }  // bytes
   // Counts (kFrameCost) of frames held, to be sent and received.
   size_t held() const { return sender_.held() + receiver_.held(); }
 

@@ -85,8 +85,13 @@ size_t ConnectionMachine::WriteData(Instant now, absl::Span<uint8_t> to) {
 bool ConnectionMachine::MaySend(Instant now) {
   paced_until_ = kNever;
   if (probes_due_ > 0) return true;
-  if (!loss_.MayRemember()) return false;
-  const bool has_something = sender_.may_have_chunk() || receiver_.credit_due() || close_due_;
+  if (!loss_.MayRemember()) {
+    loss_.SetAppLimited(true);  // or by us, but not by the window
+    return false;
+  }
+  const bool has_something = sender_.may_have_chunk() ||
+                             (state_ == State::kOpen && receiver_.credit_due()) ||
+                             (close_due_ && sender_.all_sent());
   const bool has_window = loss_.window_left() >= mtu_.current();
   loss_.SetAppLimited(!has_something && has_window);
   if (!has_window) return false;

@@ -106,6 +106,25 @@ TEST_F(EndingTest, ASlowReaderIsToldThatCloseWasGivenUp) {
   EXPECT_TRUE(RunUntilServerGone(Duration(0)));
 }
 
+// CLOSE waits for frames that wait for credit, and what we would grant is of no interest any more:
+// it is not the congestion window that holds us back, so it does not grow (RFC 9002, section 7.8).
+TEST_F(EndingTest, AWindowThatCloseDoesNotUseDoesNotGrow) {
+  server_options_.connection.receive_window = 50'000;
+  client_options_.receive_window = 20'000;
+  Open();
+  for (int i = 0; i < 100; ++i) Send(server(), 1, std::string(1000, 'x'));
+  network_->RunFor(10 * kRoundTrip);
+  for (int i = 0; i < 100; ++i) Send(client(), 1, std::string(1000, 'x'));
+  const uint64_t before = network_->bytes(true);
+  ASSERT_TRUE(
+      network_->RunUntil([&] { return network_->bytes(true) - before > 44'000; }, 10 * kRoundTrip));
+  client().Close(network_->now());
+  const size_t window = client().congestion_window();
+  network_->RunFor(4 * kRoundTrip);
+  EXPECT_EQ(State::kClosing, client().state());
+  EXPECT_EQ(window, client().congestion_window());
+}
+
 TEST_F(EndingTest, OnceTheGoodbyeIsOverTheReasonStays) {
   Open();
   client().Close(network_->now());
