@@ -37,18 +37,9 @@ void LossDetector::GiveUpOldest(Instant now) {
 const char* LossDetector::OnAck(Instant now, const AckChunk& ack) {
   const uint64_t largest = ack.largest();
   if (largest >= next_number()) return "a packet is acknowledged that was not sent";
-  const bool largest_is_ours = packets_.Contains(largest);
-  const Instant largest_sent = largest_is_ours ? packets_[largest].time_sent : Instant();
-  const bool largest_is_new = largest_is_ours && packets_[largest].state == State::kOutstanding &&
-                              packets_[largest].ack_eliciting;
-  if (largest_is_new) {
-    const Duration delay = std::chrono::microseconds(std::min<uint64_t>(
-        ack.delay_us,
-        static_cast<uint64_t>(
-            std::chrono::duration_cast<std::chrono::microseconds>(peer_max_ack_delay_).count())));
-    rtt_.Update(now - largest_sent, delay);
-    if (first_rtt_sample_ == kNever) first_rtt_sample_ = now;
-  }
+  const bool largest_is_new =
+      packets_.Contains(largest) && packets_[largest].state == State::kOutstanding;
+  const Instant largest_sent = largest_is_new ? packets_[largest].time_sent : Instant();
   bool any_eliciting = false;
   for (size_t i = 0; i < ack.count; ++i) {
     if (skipped_ >= ack.ranges[i].begin && skipped_ < ack.ranges[i].end) {
@@ -65,11 +56,21 @@ const char* LossDetector::OnAck(Instant now, const AckChunk& ack) {
   }
   largest_acked_ = has_acked_ ? std::max(largest_acked_, largest) : largest;
   has_acked_ = true;
-  if (any_eliciting) probe_timeouts_ = 0;
+  if (any_eliciting) {
+    probe_timeouts_ = 0;
+    if (largest_is_new) TakeSample(now, now - largest_sent, ack.delay_us);
+  }
   DetectLost(now);
   DropFinished();
   SetTimer();
   return nullptr;
+}
+
+void LossDetector::TakeSample(Instant now, Duration round_trip, uint64_t delay_us) {
+  const auto most = std::chrono::duration_cast<std::chrono::microseconds>(peer_max_ack_delay_);
+  const auto delay = std::min(delay_us, static_cast<uint64_t>(most.count()));
+  rtt_.Update(round_trip, std::chrono::microseconds(delay));
+  if (first_rtt_sample_ == kNever) first_rtt_sample_ = now;
 }
 
 void LossDetector::SeedRtt(Instant now, Duration round_trip) {

@@ -93,6 +93,7 @@ class LossDetector {
 
  private:
   void Acknowledge(Instant now, SentPacket& packet);
+  void TakeSample(Instant now, Duration round_trip, uint64_t delay_us);
   void DetectLost(Instant now);
   void GiveUpOldest(Instant now);
   void Lose(Instant now, SentPacket& packet);

@@ -230,6 +230,26 @@ TEST_F(LossDetectorTest, ALateAckOfAnOldPacketIsNoSample) {
   EXPECT_EQ(kRtt, detector_.rtt().smoothed()) << "its largest was not new";
 }
 
+// RFC 9002, section 5.1: the largest is new, and something new asked for the acknowledgement.
+TEST_F(LossDetectorTest, WhoMostlyAcknowledgesHasSamplesToo) {
+  const auto send_ack = [this](Instant at) {
+    detector_.OnPacketSent({.time_sent = at, .size = 30, .has_ack = true});
+  };
+  Send(kStart);
+  Send(kStart);
+  Ack(kStart + kRtt, {{1, 2}});
+  send_ack(kStart + kRtt / 2);
+  Ack(kStart + 5 * kRtt, {{2, 3}});
+  EXPECT_EQ(kRtt, detector_.rtt().latest()) << "nothing new asked for that";
+  Send(kStart + kRtt);
+  send_ack(kStart + 2 * kRtt);
+  Ack(kStart + 4 * kRtt, {{3, 5}});
+  EXPECT_EQ(2 * kRtt, detector_.rtt().latest());
+  Send(kStart + 5 * kRtt);
+  Ack(kStart + 20 * kRtt, {{5, 6}, {3, 5}});
+  EXPECT_EQ(15 * kRtt, detector_.rtt().latest());
+}
+
 TEST_F(LossDetectorTest, ALongTimeInWhichAllIsLostIsPersistentCongestion) {
   // Until the round trip varies no more, and so the probe timeout stays what it is.
   for (uint64_t i = 0; i < 100; ++i) {

@@ -14,8 +14,9 @@ class RttEstimator {
         smoothed_(options.initial_rtt),
         variation_(options.initial_rtt / 2) {}
 
-  // `latest`: from sending the largest packet of an ACK, which was new and ack-eliciting, to that
-  // ACK; `ack_delay`: what the peer says it waited, at most what it announced.
+  // `latest`: from sending the largest packet of an ACK to that ACK, if it was new and some new
+  // packet of that ACK was ack-eliciting; `ack_delay`: what the peer says it waited, at most what
+  // it announced.
   void Update(Duration latest, Duration ack_delay);
 
   bool has_sample() const { return has_sample_; }
