@@ -32,8 +32,6 @@ class PathMtu {
 
   // The size of a probe that is due now; 0 when none is. One is on its way at a time.
   size_t ProbeDue(Instant now) const;
-  // When ProbeDue will first give one, as far as time is what it waits for; kNever otherwise.
-  Instant next_due() const { return probing_ ? kNever : next_; }
 
   void OnProbeSent() { probing_ = true; }
   void OnProbeAcked(Instant now, size_t size);

@@ -5,9 +5,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <map>
+#include <string>
 
+#include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
+#include "tests/support/body.h"
 #include "transports/udp/reliability/connection_machine.h"
 
 namespace anywire::udp::test {
@@ -34,7 +38,8 @@ class Talk {
         blocked_ = true;
         return;
       }
-      for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = ByteOf(stream, index, i);
+      const std::string body = anywire::test::MakeBody(KeyOf(stream, index), bytes.size());
+      std::memcpy(bytes.data(), body.data(), body.size());
       ++next_sent_[stream];
     }
   }
@@ -52,28 +57,31 @@ class Talk {
   uint64_t received_bytes() const { return received_bytes_; }
 
  private:
-  uint64_t Mix(uint64_t a, uint64_t b) const {
-    uint64_t z = options_.salt + a * 0x9e3779b97f4a7c15u + b * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 29)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 32);
+  anywire::test::BodyKey KeyOf(uint64_t stream, uint64_t index) const {
+    return {.call = options_.salt + (stream << 32),
+            .direction = {},
+            .index = static_cast<uint32_t>(index)};
   }
-  uint64_t StreamOf(uint64_t number) const { return 1 + Mix(number, 1) % options_.streams; }
+  // Any number that follows from a place.
+  uint64_t NumberOf(uint64_t stream, uint64_t index) const {
+    uint64_t number;
+    const std::string body = anywire::test::MakeBody(KeyOf(stream, index), sizeof(number));
+    std::memcpy(&number, body.data(), sizeof(number));
+    return number;
+  }
+  uint64_t StreamOf(uint64_t number) const { return 1 + NumberOf(0, number) % options_.streams; }
   size_t SizeOf(uint64_t stream, uint64_t index) const {
-    const uint64_t mixed = Mix(stream, index + 7);
-    return 1 + (mixed >> 8) % (mixed % 3 == 0 ? options_.largest : 100);
-  }
-  uint8_t ByteOf(uint64_t stream, uint64_t index, size_t i) const {
-    return static_cast<uint8_t>(Mix(stream, index) >> (8 * (i % 8))) ^ static_cast<uint8_t>(i / 8);
+    const uint64_t number = NumberOf(stream, index);
+    return 1 + (number >> 8) % (number % 3 == 0 ? options_.largest : 100);
   }
 
   void Check(const ReceivedFrame& frame) {
     const uint64_t index = next_received_[frame.stream]++;
     ASSERT_EQ(SizeOf(frame.stream, index), frame.bytes.size());
-    bool same = true;
-    for (size_t i = 0; i < frame.bytes.size(); ++i) {
-      same &= frame.bytes[i] == ByteOf(frame.stream, index, i);
-    }
-    ASSERT_TRUE(same) << "stream " << frame.stream << " frame " << index;
+    const absl::string_view body(reinterpret_cast<const char*>(frame.bytes.data()),
+                                 frame.bytes.size());
+    ASSERT_EQ(absl::OkStatus(), anywire::test::CheckBody(KeyOf(frame.stream, index), body))
+        << "stream " << frame.stream;
     ++received_;
     received_bytes_ += frame.bytes.size();
   }
