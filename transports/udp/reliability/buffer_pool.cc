@@ -1,6 +1,5 @@
 #include "transports/udp/reliability/buffer_pool.h"
 
-#include <bit>
 #include <new>
 
 #include "absl/base/macros.h"
@@ -21,8 +20,7 @@ BufferPool::~BufferPool() {
 
 BufferPool::Buffer BufferPool::Take(size_t size) {
   ABSL_HARDENING_ASSERT(size >= 1 && size <= kLargestMaxFrameSize);
-  const auto size_class =
-      static_cast<uint8_t>(std::bit_width((size - 1) / kSmallest));  // rounded up
+  const uint8_t size_class = SizeClass(size);
   Idle*& first = idle_[size_class];
   const size_t capacity = kSmallest << size_class;
   if (first == nullptr) return Buffer(new uint8_t[capacity], Return{this, size_class});

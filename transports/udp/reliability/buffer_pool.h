@@ -5,6 +5,7 @@
 #define ANYWIRE_TRANSPORTS_UDP_RELIABILITY_BUFFER_POOL_H_
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -32,13 +33,13 @@ class BufferPool {
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
-  // An object in a buffer.
+  // An object in a buffer. There are many: its size is not kept with it.
   template <typename T>
   struct Destroy {
-    Return give_back;
+    BufferPool* pool = nullptr;
     void operator()(T* object) const {
       object->~T();
-      give_back(reinterpret_cast<uint8_t*>(object));
+      pool->Put(reinterpret_cast<uint8_t*>(object), SizeClass(sizeof(T)));
     }
   };
   template <typename T>
@@ -48,9 +49,7 @@ class BufferPool {
   template <typename T>
   Object<T> Make() {
     static_assert(alignof(T) <= alignof(std::max_align_t));
-    Buffer memory = Take(sizeof(T));
-    const Return give_back = memory.get_deleter();
-    return Object<T>(new (memory.release()) T(), Destroy<T>{give_back});
+    return Object<T>(new (Take(sizeof(T)).release()) T(), Destroy<T>{this});
   }
 
   // At least `size` bytes, 1 to kLargestMaxFrameSize; less than twice as many, and at least 64.
@@ -63,6 +62,10 @@ class BufferPool {
   static constexpr int kClasses = 11;
   static constexpr size_t kSmallest = 64;
   static_assert(kSmallest << (kClasses - 1) == kLargestMaxFrameSize);
+  // The least whose buffers have `size` bytes.
+  static constexpr uint8_t SizeClass(size_t size) {
+    return static_cast<uint8_t>(std::bit_width((size - 1) / kSmallest));
+  }
 
   // What a buffer begins with while it is kept.
   struct Idle {

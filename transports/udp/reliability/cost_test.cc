@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "tests/bench/allocation_count.h"
 #include "transports/udp/reliability/connection_machine.h"
+#include "transports/udp/reliability/frame_receiver.h"
 
 namespace anywire::udp {
 namespace {
@@ -129,23 +130,51 @@ TEST(CostTest, LargeFramesAllocateLittle) {
               static_cast<unsigned long long>((bench::AllocationCount() - before) / 200));
 }
 
+// Of everything that is not free, bytes.
+size_t Heap() {
+  const struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+// What a peer can make us hold with what it was given: frames of the least lucky sizes, in as many
+// pieces as they may be.
+TEST(CostTest, AWindowBoundsTheMemoryOfItsFrames) {
+  for (const size_t size : {1, 2, 65, 129, 257, 513, 1025, 4097, 16'000}) {
+    const size_t before = Heap();
+    BufferPool pool;
+    FrameReceiver receiver(Options(), pool);
+    size_t counts = 0;
+    for (uint64_t id = 1; id < kFrameSpan && counts + size + kFrameCost <= Options().receive_window;
+         ++id, counts += size + kFrameCost) {
+      for (size_t i = 0; i < FrameReceiver::MaxPieces(size) && 2 * i < size; ++i) {
+        const uint8_t byte = 1;
+        ASSERT_EQ(nullptr, receiver.OnFrame({.id = id,
+                                             .stream = 1,
+                                             .after = id > 1 ? uint64_t{1} : uint64_t{0},
+                                             .offset = 2 * i,
+                                             .frame_size = size,
+                                             .bytes = {&byte, 1}}));
+      }
+    }
+    const double share = static_cast<double>(Heap() - before) / static_cast<double>(counts);
+    std::printf("frames of %zu bytes: %.2f times their count\n", size, share);
+    EXPECT_LE(share, 3.1) << size;
+  }
+}
+
 TEST(CostTest, AnIdleConnectionIsSmall) {
-  const auto heap = [] {
-    const struct mallinfo2 info = mallinfo2();
-    return info.uordblks + info.hblkhd;
-  };
   { Pair warm; }
   constexpr size_t kPairs = 200;
   std::vector<std::unique_ptr<Pair>> pairs;
   pairs.reserve(kPairs);
-  const size_t before = heap();
+  const size_t before = Heap();
   for (size_t i = 0; i < kPairs; ++i) {
     Pair& pair = *pairs.emplace_back(std::make_unique<Pair>());
     for (int k = 0; k < 10; ++k) pair.Call();
     pair.Load(200, 100);
     pair.Load(20, 16'000);
   }
-  const size_t each = (heap() - before) / (2 * kPairs);
+  const size_t each = (Heap() - before) / (2 * kPairs);
   std::printf("%zu bytes an end\n", each);
   EXPECT_LE(each, 8192u);
 }

@@ -19,8 +19,8 @@
 namespace anywire::udp {
 
 // Memory for a frame is taken whole when its first part comes. It is within the credit that the
-// peer was given, which counts whole frames, so a window is what a peer can make us hold (twice
-// that, as buffers are rounded up).
+// peer was given, which counts whole frames, so a window is what a peer can make us hold: about
+// three times that at most, as buffers are rounded up, and what has come of a frame is remembered.
 class FrameReceiver {
  public:
   // What has come of a frame is in at most so many separate pieces; more are a breach. A sender

@@ -13,7 +13,8 @@ namespace anywire::udp {
 inline constexpr size_t kBaseDatagramSize = 1200;
 // The largest UDP payload over IPv4.
 inline constexpr size_t kLargestDatagramSize = 65'507;
-// A frame counts its bytes and this much of a window, so that many small ones are few, too.
+// A frame counts its bytes and this much of a window, for what is kept beside them (cost_test.cc
+// measures that).
 inline constexpr size_t kFrameCost = 128;
 // A sender begins no frame whose id is this much above the lowest unfinished one.
 inline constexpr uint64_t kFrameSpan = 4096;
