@@ -5,6 +5,7 @@
 #include <cstring>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <nmmintrin.h>
 #endif
 
@@ -36,6 +37,13 @@ constexpr Tables MakeTables() {
 constexpr Tables kTables = MakeTables();
 
 #if defined(__x86_64__)
+// Not __builtin_cpu_supports, whose symbol is in libgcc, where link-time optimisation asks for it
+// too late.
+bool HasInstruction() {
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_SSE4_2) != 0;
+}
+
 __attribute__((target("sse4.2"))) uint32_t Crc32cByInstruction(absl::Span<const uint8_t> bytes) {
   const uint8_t* at = bytes.data();
   size_t left = bytes.size();
@@ -70,7 +78,7 @@ uint32_t Crc32cPortable(absl::Span<const uint8_t> bytes) {
 
 uint32_t Crc32c(absl::Span<const uint8_t> bytes) {
 #if defined(__x86_64__)
-  static const bool has_instruction = __builtin_cpu_supports("sse4.2");
+  static const bool has_instruction = HasInstruction();
   if (has_instruction) return Crc32cByInstruction(bytes);
 #endif
   return Crc32cPortable(bytes);
