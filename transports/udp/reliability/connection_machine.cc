@@ -65,7 +65,7 @@ absl::Span<uint8_t> ConnectionMachine::NewFrame(uint64_t stream, size_t size) {
     return sender_.NewFrame(stream, size);
   }
   // max_frame_size_ is not known when the attempt to connect has failed.
-  ABSL_HARDENING_ASSERT(size >= 1 && size <= kLargestMaxFrameSize);
+  ABSL_HARDENING_ASSERT(state_ != State::kOpening && size >= 1 && size <= kLargestMaxFrameSize);
   unsent_ = pool_.Take(size);
   return absl::MakeSpan(unsent_.get(), size);
 }
@@ -124,16 +124,13 @@ void ConnectionMachine::HandleWakeup(Instant now) {
 }
 
 void ConnectionMachine::OnEndDue() {
-  if (state_ == State::kHalfOpen) {
-    End(absl::UnavailableError("the client went away while it connected"));
-  } else if (state_ == State::kClosing) {
-    // Or the peer would take the silence for the path's, and us for alive.
+  if (state_ == State::kClosing) {
+    // Or the peer would wait for the rest until its idle timeout.
     status_ = absl::DeadlineExceededError("closed before the peer had taken all");
     QueueAbort(status_.code(), status_.message());
-    End(status_);
-  } else {
-    End(status_);
   }
+  // Closing and draining have their reason.
+  End(absl::UnavailableError("the client went away while it connected"));
 }
 
 void ConnectionMachine::OnLossTimer(Instant now) {

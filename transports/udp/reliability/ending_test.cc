@@ -155,6 +155,12 @@ TEST_F(EndingTest, FramesAfterTheEndGoNowhere) {
   EXPECT_EQ(0u, client().held());
 }
 
+TEST(EndingDeathTest, NoFramesBeforeItsSizesAreKnown) {
+  BufferPool pool;
+  const auto machine = ConnectionMachine::Connect(Options(), pool, {1, 2}, Instant());
+  EXPECT_DEATH(machine->NewFrame(1, 1), "");
+}
+
 // An owner that has not looked yet may still send.
 TEST_F(EndingTest, FramesAfterARefusalGoNowhere) {
   Start();
