@@ -126,7 +126,7 @@ def _counts(counts):
     for form, limit in (("blocking", 0), ("coroutine", 2), ("callback", 1)):
         measured = of(form, "allocations")
         yield _at_most("heap allocations a %s call beyond protobuf's" % form, "",
-                       None if measured is None else round(measured, 1), limit, "")
+                       None if measured is None else round(measured, 1) + 0.0, limit, "")  # no "-0"
     for side in ("client", "server"):
         yield _at_most("system calls of a blocking call, %s, sockets" % side, "",
                        of("blocking", side + "_calls"), 2.1, "")
