@@ -105,10 +105,7 @@ TEST_F(ConnectionTest, IdleIsSilent) {
 // The last packet of a call: nothing comes after it from which its loss could be seen.
 TEST_F(ConnectionTest, ALostRequestIsSentAgainSoon) {
   Open();
-  bool lose = true;
-  network_->on_datagram = [&lose](bool to_server, Datagram&) {
-    return !to_server || !std::exchange(lose, false);
-  };
+  LoseNextTo(Side::kServer);
   Send(client(), 1, "call");
   const Instant begin = network_->now();
   ASSERT_TRUE(RunUntilFrames(server(), seconds(1)));
@@ -122,10 +119,7 @@ TEST_F(ConnectionTest, ALostRequestIsSentAgainSoon) {
 // The reason for all this.
 TEST_F(ConnectionTest, ALostPacketHoldsUpItsOwnStreamOnly) {
   Open();
-  bool lose = true;
-  network_->on_datagram = [&lose](bool to_server, Datagram&) {
-    return !to_server || !std::exchange(lose, false);
-  };
+  LoseNextTo(Side::kServer);
   Send(client(), 1, "lost");
   network_->RunFor(Duration(1));
   Send(client(), 1, "waits");
@@ -163,13 +157,10 @@ TEST_F(ConnectionTest, CreditThatWasLostIsToldAgain) {
   while (Send(client(), 1, std::string(1000, 'x'))) {
   }
   network_->RunFor(seconds(1));
-  bool lose = true;
-  network_->on_datagram = [&lose](bool to_server, Datagram&) {
-    return to_server || !std::exchange(lose, false);
-  };
+  LoseNextTo(Side::kClient);
   EXPECT_EQ(17u, Receive(server()).size());
   network_->RunFor(Duration(0));
-  EXPECT_FALSE(lose) << "what was lost told of credit";
+  EXPECT_FALSE(losing()) << "what was lost told of credit";
   // Long before the probe timeout: others have arrived.
   for (int i = 0; i < 4; ++i) {
     Send(server(), 2, "x");
@@ -184,14 +175,11 @@ TEST_F(ConnectionTest, AProbeTellsOfCreditToo) {
   while (Send(client(), 1, std::string(1000, 'x'))) {
   }
   network_->RunFor(seconds(1));
-  bool lose = true;
-  network_->on_datagram = [&lose](bool to_server, Datagram&) {
-    return to_server || !std::exchange(lose, false);
-  };
+  LoseNextTo(Side::kClient);
   Receive(server());
   const Duration timeout = server().rtt().ProbeTimeout(client_options_.max_ack_delay);
   EXPECT_TRUE(RunUntilFrames(server(), timeout + kRoundTrip));
-  EXPECT_FALSE(lose);
+  EXPECT_FALSE(losing());
 }
 
 TEST_F(ConnectionTest, NoMoreThanAWindowIsOnItsWay) {

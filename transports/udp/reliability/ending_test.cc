@@ -42,10 +42,7 @@ TEST_F(EndingTest, WhatWasSentBeforeCloseArrives) {
 // The goodbye overtakes what it follows.
 TEST_F(EndingTest, CloseWaitsForWhatWasLost) {
   Open();
-  bool lose = true;
-  network_->on_datagram = [&lose](bool to_server, Datagram&) {
-    return !to_server || !std::exchange(lose, false);
-  };
+  LoseNextTo(Side::kServer);
   Send(client(), 1, "lost");
   network_->RunFor(Duration(1));
   client().Close(network_->now());

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -65,6 +66,16 @@ class EndsTest : public ::testing::Test {
     machine.ReleaseFrames();
     return result;
   }
+  enum class Side { kClient, kServer };
+  // Loses the next datagram towards this side, and no other.
+  void LoseNextTo(Side side) {
+    losing_ = true;
+    network_->on_datagram = [this, side](bool to_server, Datagram&) {
+      return to_server != (side == Side::kServer) || !std::exchange(losing_, false);
+    };
+  }
+  // Whether that is still to come.
+  bool losing() const { return losing_; }
   // Goes on until it has frames.
   bool RunUntilFrames(ConnectionMachine& machine, Duration limit) {
     return network_->RunUntil([&machine] { return machine.has_frames(); }, limit);
@@ -75,6 +86,9 @@ class EndsTest : public ::testing::Test {
 
   std::unique_ptr<VirtualNetwork> network_;
   VirtualNetwork::Client* client_ = nullptr;
+
+ private:
+  bool losing_ = false;
 };
 
 }  // namespace anywire::udp::test

@@ -35,6 +35,18 @@ Options PatientOptions() {
   return options;
 }
 
+// Both ends say what they may and hear what has come, whenever something has happened.
+void TalkAtEachStep(VirtualNetwork& network, VirtualNetwork::Client& client, Talk& there,
+                    Talk& back) {
+  network.on_step = [&client, &there, &back] {
+    if (client.machine->state() == State::kOpen) there.Send(*client.machine);
+    back.Receive(*client.machine);
+    if (client.peer == nullptr) return;
+    if (client.peer->state() == State::kOpen) back.Send(*client.peer);
+    there.Receive(*client.peer);
+  };
+}
+
 // Both ends talk at once, then the client closes. The largest frames are as `largest` says.
 void TalkBothWays(uint64_t seed, const PathOptions& path, const Options& client_options,
                   const Options& server_options, size_t largest, uint64_t streams) {
@@ -45,13 +57,7 @@ void TalkBothWays(uint64_t seed, const PathOptions& path, const Options& client_
   VirtualNetwork::Client& client = network.AddClient(client_options);
   Talk there({.salt = seed, .streams = streams, .frames = 60, .largest = largest});
   Talk back({.salt = seed + 1, .streams = streams, .frames = 60, .largest = largest});
-  network.on_step = [&] {
-    if (client.machine->state() == State::kOpen) there.Send(*client.machine);
-    back.Receive(*client.machine);
-    if (client.peer == nullptr) return;
-    if (client.peer->state() == State::kOpen) back.Send(*client.peer);
-    there.Receive(*client.peer);
-  };
+  TalkAtEachStep(network, client, there, back);
   ASSERT_TRUE(
       network.RunUntil([&] { return there.is_complete() && back.is_complete(); }, seconds(900)))
       << there.received() << " there, " << back.received()
@@ -151,13 +157,7 @@ TEST_P(PartitionTest, WhatWasHeldUpArrivesSoonAfter) {
   };
   Talk there({.salt = seed, .frames = 3000});
   Talk back({.salt = seed + 1, .frames = 3000});
-  network.on_step = [&] {
-    if (client.machine->state() == State::kOpen) there.Send(*client.machine);
-    back.Receive(*client.machine);
-    if (client.peer == nullptr) return;
-    if (client.peer->state() == State::kOpen) back.Send(*client.peer);
-    there.Receive(*client.peer);
-  };
+  TalkAtEachStep(network, client, there, back);
   const auto done = [&] { return there.is_complete() && back.is_complete(); };
   for (int i = 0; i < 5 && !done(); ++i) {
     cut = false;
