@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "anywire/call_scope.h"
 #include "anywire/delivery.h"
+#include "runtime/message/message_bytes.h"
 
 namespace anywire {
 namespace {
@@ -124,19 +124,14 @@ absl::Status MakePayload(const MessageLite& message, const protocol::Limits& lim
                      " lacks required fields: ", message.InitializationErrorString()));
   }
   payload = {
-      .size = size, .object = &message, .write = [](const void* object, uint8_t* to, size_t) {
-        static_cast<const MessageLite*>(object)->SerializeWithCachedSizesToArray(to);
+      .size = size, .object = &message, .write = [](const void* object, uint8_t* to, size_t size) {
+        WriteMessage(*static_cast<const MessageLite*>(object), size, to);
       }};
   return absl::OkStatus();
 }
 
 absl::Status ParseReply(absl::Span<const uint8_t> bytes, MessageLite* reply) {
-  // Not ParseFromArray: it prints a line for what a peer leaves out.
-  if (bytes.size() <= std::numeric_limits<int>::max() &&
-      reply->ParsePartialFromArray(bytes.data(), static_cast<int>(bytes.size())) &&
-      reply->IsInitialized()) {
-    return absl::OkStatus();
-  }
+  if (ReadMessage(bytes, *reply)) return absl::OkStatus();
   return absl::InternalError(
       absl::StrCat("the server's message is no valid ", reply->GetTypeName()));
 }

@@ -3,14 +3,15 @@
 #include <climits>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/message/message_bytes.h"
 
 namespace anywire {
 namespace {
 
 using google::protobuf::MessageLite;
 
-void Serialize(const void* object, uint8_t* to, size_t) {
-  static_cast<const MessageLite*>(object)->SerializeWithCachedSizesToArray(to);
+void Write(const void* object, uint8_t* to, size_t size) {
+  WriteMessage(*static_cast<const MessageLite*>(object), size, to);
 }
 
 }  // namespace
@@ -26,17 +27,12 @@ absl::Status MakePayload(const MessageLite& reply, protocol::Payload& payload) {
     return absl::ResourceExhaustedError(
         absl::StrCat("a reply of ", size, " bytes is more than Protocol Buffers can hold"));
   }
-  payload = {.size = size, .object = &reply, .write = Serialize};
+  payload = {.size = size, .object = &reply, .write = Write};
   return absl::OkStatus();
 }
 
 absl::Status ParseRequest(absl::Span<const uint8_t> bytes, MessageLite& request) {
-  // Not ParseFromArray: it prints a line for what a peer leaves out.
-  if (bytes.size() <= INT_MAX &&
-      request.ParsePartialFromArray(bytes.data(), static_cast<int>(bytes.size())) &&
-      request.IsInitialized()) {
-    return absl::OkStatus();
-  }
+  if (ReadMessage(bytes, request)) return absl::OkStatus();
   return absl::InternalError(
       absl::StrCat("could not parse a request of type ", request.GetTypeName()));
 }
