@@ -13,11 +13,17 @@ import subprocess
 
 from tests.bench import processes
 
-FORMS = ("blocking", "callback", "coroutine")  # in the load's order
+# In the load's order. In flight: 64 at a time, with callbacks.
+FORMS = ("blocking", "callback", "coroutine", "in-flight")
 SIDES = ("client", "server")
 
 # For each form the notes before and after its counted calls; in between each form warms up.
 NOTES = 2 * len(FORMS)
+
+
+def calls_of(form, calls):
+    """How many are counted, of `calls` that were asked for."""
+    return 16 * calls if form == "in-flight" else calls
 
 
 def notes_of(form):
@@ -67,7 +73,7 @@ def count_allocations(transport, uri, calls, folder):
 
     def of(form):
         before, after = notes_of(form)
-        return sum(notes[after]["allocations"] - notes[before]["allocations"] for notes in usages.values()) / calls
+        return sum(notes[after]["allocations"] - notes[before]["allocations"] for notes in usages.values()) / calls_of(form, calls)
 
     return {form: of(form) - messages for form in FORMS}
 
@@ -96,7 +102,7 @@ class Instructions:
         counts = {}
         for side in self._files:
             with open(self._file(side, form), encoding="utf-8", errors="replace") as file:
-                counts[side] = sum(int(n) for n in re.findall(r"^totals: (\d+)", file.read(), re.M)) / self._calls
+                counts[side] = sum(int(n) for n in re.findall(r"^totals: (\d+)", file.read(), re.M)) / calls_of(form, self._calls)
             if counts[side] < 100:
                 raise processes.Failed("callgrind did not count the %s's instructions" % side)
         return counts
@@ -108,7 +114,7 @@ class Instructions:
             lines.append("the %s's instructions per call:" % side)
             table = subprocess.run(["callgrind_annotate", "--auto=no", "--threshold=100", self._file(side, form)],
                                    stdout=subprocess.PIPE, text=True, check=False).stdout
-            lines += profile_lines(table, self._calls)[:entries]
+            lines += profile_lines(table, calls_of(form, self._calls))[:entries]
         return "\n".join(lines)
 
 
@@ -131,19 +137,22 @@ def profile_lines(table, calls):
 
 @dataclasses.dataclass
 class Kernel:
-    """What one side asked of the kernel, per call."""
+    """What one side asked of the kernel."""
     names: dict  # how often each system call was made
     sent: float  # bytes given to sockets
 
     def total(self):
         return sum(self.names.values())
 
+    def per_call(self, calls):
+        return Kernel({name: count / calls for name, count in self.names.items()}, self.sent / calls)
+
 
 SENDING = ("write", "writev", "send", "sendto", "sendmsg")
 
 
-def read_strace(lines, calls):
-    """A list of Kernel, one for what lies before each note, of what strace -f -y wrote.
+def read_strace(lines):
+    """A list of Kernel, one for all that lies before each note, of what strace -f -y wrote.
 
     A note is a write to stdout. A system call that waits for another thread stands in two lines, and counts in the second.
     """
@@ -157,7 +166,7 @@ def read_strace(lines, calls):
         thread, name = found.group("thread"), found.group("resumed") or found.group("name")
         first = found.group("first") or ""
         if name == "write" and re.match(r"1(<|$)", first):
-            phases.append(Kernel({key: count / calls for key, count in names.items()}, sent / calls))
+            phases.append(Kernel(names, sent))
             names, sent = {}, 0
             continue
         if name in SENDING and "socket:" in first or "UNIX" in first or "TCP" in first:
@@ -173,7 +182,7 @@ def read_strace(lines, calls):
 
 
 def count_system_calls(transport, uri, calls, folder):
-    """Of each side, by form: {"blocking": {"client": Kernel, "server": Kernel}}."""
+    """Of each side a call, by form: {"blocking": {"client": Kernel, "server": Kernel}}."""
     files = {side: os.path.join(folder, "strace.%s.%s" % (transport.scheme, side)) for side in SIDES}
     try:
         subprocess.run(["strace", "-o", "/dev/null", "true"], check=True, stderr=subprocess.PIPE, text=True)
@@ -185,13 +194,13 @@ def count_system_calls(transport, uri, calls, folder):
     by_form = {form: {} for form in FORMS}
     for side in usages:
         with open(files[side], encoding="utf-8", errors="replace") as file:
-            phases = read_strace(file, calls)
+            phases = read_strace(file)
         # A server says that it is ready before all notes.
         first = len(phases) - NOTES
         if first != (1 if side == "server" else 0):
             raise processes.Failed("strace saw %d notes of the %s" % (len(phases), side))
         for form in FORMS:
-            by_form[form][side] = phases[first + notes_of(form)[1]]
+            by_form[form][side] = phases[first + notes_of(form)[1]].per_call(calls_of(form, calls))
     return by_form
 
 

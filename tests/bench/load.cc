@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <iostream>
 #include <memory>
 #include <random>
@@ -25,6 +26,9 @@ using std::chrono::steady_clock;
 constexpr size_t kBulkSize = 1 << 20;
 // The calls before the first that is counted, where calls are counted instead of timed.
 constexpr uint64_t kUncountedCalls = 200;
+constexpr size_t kCountedInFlight = 64;
+// So many times as many calls as else, so that how they begin and end does not count.
+constexpr uint64_t kMoreInFlight = 16;
 // What has not ended so long after the measurement never will.
 constexpr std::chrono::seconds kPatience{30};
 
@@ -362,17 +366,26 @@ void Load::Idle() {
 
 void Load::Counted() {
   const uint64_t calls = Count("calls", 1000);
-  for (const std::string form : {"blocking", "callback", "coroutine"}) {
+  struct Form {
+    const char* name;
+    size_t in_flight;  // 0: waits
+    uint64_t calls;
+  };
+  for (const Form& form :
+       {Form{"blocking", 0, calls}, Form{"callback", 1, calls}, Form{"coroutine", 1, calls},
+        Form{"callback", kCountedInFlight, kMoreInFlight * calls}}) {
     Parameters parameters = parameters_;
-    parameters.Add("form=" + form);
+    parameters.Add(absl::StrFormat("form=%s", form.name));
     client_ = system_.Connect(address_, parameters);
-    for (const uint64_t part : {kUncountedCalls, calls}) {
-      if (form == "blocking") {
+    for (const uint64_t part : {kUncountedCalls, form.calls}) {
+      if (form.in_flight == 0) {
         for (uint64_t i = 0; i < part; ++i) client_->Call(request_);
       } else {
-        CountedCall call(request_, part);
-        client_->Start(call);
-        call.Wait();
+        CountedCall::Count count(form.in_flight, part);
+        std::deque<CountedCall> in_flight;
+        for (size_t i = 0; i < form.in_flight; ++i) in_flight.emplace_back(request_, count);
+        for (CountedCall& call : in_flight) client_->Start(call);
+        count.ended.WaitForNotification();
       }
       NoteAndWait();
     }

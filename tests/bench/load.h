@@ -31,8 +31,9 @@ namespace anywire::bench {
 // moments, and wait each time for a line on stdin:
 //
 //   pattern=idle       connections=N that have made one call each and do nothing: before and after
-//   pattern=counted    calls=N, one at a time, of each form: waiting, with callbacks, in
-//                      coroutines; before and after each. No clock is read.
+//   pattern=counted    calls=N of each form: one at a time waiting, with callbacks, in
+//                      coroutines, and 16 N of them with callbacks, 64 at a time; before and
+//                      after each. No clock is read.
 //
 // All other words are the system's.
 void RunLoad(System& system, const std::string& address, pid_t server,

@@ -110,21 +110,28 @@ class DueCall final : public RepeatedCall {
 // ---- counted
 
 // Exactly so many calls, one at a time.
+// `calls` in all, so many at a time as there are of these.
 class CountedCall final : public RepeatedCall {
  public:
-  CountedCall(const EchoMessage& request, uint64_t calls) : request_(request), left_(calls) {}
+  // What those share; it outlives them.
+  struct Count {
+    Count(size_t at_a_time, uint64_t calls)
+        : unbegun(static_cast<int64_t>(calls - at_a_time)), running(at_a_time) {}
+    std::atomic<int64_t> unbegun;
+    std::atomic<size_t> running;
+    absl::Notification ended;
+  };
+  CountedCall(const EchoMessage& request, Count& count) : request_(request), count_(count) {}
   const EchoMessage& request() const override { return request_; }
   bool OnReply() override {
-    if (--left_ > 0) return true;
-    ended_.Notify();
+    if (count_.unbegun.fetch_sub(1, std::memory_order_relaxed) > 0) return true;
+    if (count_.running.fetch_sub(1, std::memory_order_acq_rel) == 1) count_.ended.Notify();
     return false;
   }
-  void Wait() { ended_.WaitForNotification(); }
 
  private:
   const EchoMessage& request_;
-  uint64_t left_;
-  absl::Notification ended_;
+  Count& count_;
 };
 
 }  // namespace anywire::bench

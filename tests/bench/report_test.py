@@ -73,7 +73,7 @@ class TargetsTest(unittest.TestCase):
 
     def test_counts(self):
         counts = {"tcp": {form: {"instructions": 3100.0, "allocations": 0.02, "client_calls": 2.05, "server_calls": 3.0}
-                          for form in ("blocking", "callback", "coroutine")}}
+                          for form in ("blocking", "callback", "coroutine", "in-flight")}}
         by_title = {verdict.title: verdict.met for verdict in targets.verdicts(Results(), counts)}
         self.assertFalse(by_title["user instructions a blocking call, both sides, sockets"])
         self.assertTrue(by_title["heap allocations a blocking call beyond protobuf's"])

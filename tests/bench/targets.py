@@ -130,6 +130,8 @@ def _counts(counts):
     for side in ("client", "server"):
         yield _at_most("system calls of a blocking call, %s, sockets" % side, "",
                        of("blocking", side + "_calls"), 2.1, "")
+        yield _at_most("system calls a call with 64 in flight, %s, sockets" % side, "",
+                       of("in-flight", side + "_calls"), 0.125, "")
 
 
 def _connections(look):
