@@ -12,7 +12,7 @@
 // frame.
 //
 // Threads. On an EventLoop's thread: Transport::Connect and Listen, Listener's functions and the
-// destruction of all of these. A Connection that has been started is destroyed on its own loop's
+// destruction of all of these. A Connection that has been started is destroyed on its own loop()'s
 // thread, one that has not on any loop's. A started Connection is driven by any threads, under
 // these rules, which its owner keeps:
 //   * NewFrame and Publish are one at a time with each other.
@@ -39,10 +39,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -112,8 +112,8 @@ class Connection : public FrameSink {
 
   ~Connection() override = default;
 
-  // Called once, on any thread, before any other function but info(). `events` outlives the
-  // connection. Watching starts off.
+  // Called once, on any thread, before any other function but info() and loop(). `events` outlives
+  // the connection. Watching starts off.
   virtual void Start(Events& events) = 0;
 
   // SENDING. NewFrame (see FrameSink) gives a frame to fill, Publish makes all frames filled so far
@@ -165,6 +165,8 @@ class Connection : public FrameSink {
   virtual void Abort() = 0;
 
   virtual const ConnectionInfo& info() const = 0;
+  // Where it lives. Constant, and like info() for any thread from the start to the end.
+  virtual EventLoop& loop() const = 0;
 };
 
 // An open listening address. Destroying it closes it, and drops the connections that Accept has not
@@ -207,12 +209,12 @@ class Transport {
   virtual kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Connect(
       EventLoop& loop, absl::string_view address, const ConnectOptions& options) = 0;
 
-  // Listens; accepted connections use the loop that `next_loop` names for each. It is called on
-  // `loop`'s thread, once for each connection that Accept gives and for no other, in the order in
-  // which Accept gives them: that is how the caller knows a connection's loop. The listener itself
-  // lives on `loop`.
+  // Listens; the listener itself lives on `loop`.
   struct ListenOptions {
-    std::function<EventLoop&()> next_loop;  // empty: always `loop`
+    // Those among which accepted connections are shared out: in turn, or as the system does it for
+    // a transport in which that decides who receives what. They outlive the listener and its
+    // connections. Empty: `loop` alone.
+    std::vector<EventLoop*> loops;
     // Permissions of a socket file that Listen makes; none: the transport's own default. Without
     // meaning where there is no such file.
     std::optional<mode_t> socket_mode = std::nullopt;

@@ -37,6 +37,7 @@ class PacketConnection final : public anywire::Connection, private anywire::Even
   void WatchReadable(bool on) override;
   void Abort() override;
   const anywire::ConnectionInfo& info() const override { return info_; }
+  anywire::EventLoop& loop() const override { return loop_; }
 
  private:
   using Packet = std::vector<uint8_t>;

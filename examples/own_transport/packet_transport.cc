@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "anywire/loop_turns.h"
 #include "anywire/transport.h"
 #include "examples/own_transport/packet_connection.h"
 
@@ -64,7 +65,7 @@ class PacketListener final : public Listener, private EventLoop::Watch, private 
   // Takes over `fd`, which listens.
   PacketListener(EventLoop& loop, int fd, std::string address,
                  const Transport::ListenOptions& options)
-      : Alarm(loop), loop_(loop), fd_(fd), address_(std::move(address)), options_(options) {}
+      : Alarm(loop), loop_(loop), fd_(fd), address_(std::move(address)), turns_(loop, options) {}
   absl::Status Start() {
     absl::Status status = loop_.AddWatch(fd_, 0, *this);
     watched_ = status.ok();
@@ -121,8 +122,7 @@ class PacketListener final : public Listener, private EventLoop::Watch, private 
 
   int AcceptOne() { return accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); }
   Connected Make(int fd) {
-    EventLoop& loop = options_.next_loop ? options_.next_loop() : loop_;
-    return std::make_unique<PacketConnection>(loop, fd, /*connecting=*/false, address_);
+    return std::make_unique<PacketConnection>(turns_.Next(), fd, /*connecting=*/false, address_);
   }
   static Connected Closed() { return absl::UnavailableError("the listener is closed"); }
 
@@ -145,7 +145,7 @@ class PacketListener final : public Listener, private EventLoop::Watch, private 
   EventLoop& loop_;
   int fd_;  // negative: closed
   const std::string address_;
-  const Transport::ListenOptions options_;
+  anywire::LoopTurns turns_;
   std::deque<int> queue_;  // accepted when it was closed, and not given yet
   bool watched_ = false;
   bool is_waiting_ = false;

@@ -148,7 +148,7 @@ bool ConnectionScript::destroyed() {
 
 ScriptedConnection::ScriptedConnection(EventLoop& loop, std::shared_ptr<ConnectionScript> script,
                                        bool waiting_is_cheaper)
-    : Alarm(loop), script_(std::move(script)) {
+    : Alarm(loop), loop_(loop), script_(std::move(script)) {
   info_.remote_address = "scripted:peer";
   info_.max_frame_size = 4096;
   info_.ordered_across_streams = true;

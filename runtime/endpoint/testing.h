@@ -124,11 +124,13 @@ class ScriptedConnection final : public Connection, private EventLoop::Alarm {
   void WatchReadable(bool on) override;
   void Abort() override;
   const ConnectionInfo& info() const override { return info_; }
+  EventLoop& loop() const override { return loop_; }
 
  private:
   friend class ConnectionScript;
   void OnAlarm(Instant now) override;
 
+  EventLoop& loop_;
   const std::shared_ptr<ConnectionScript> script_;
   ConnectionInfo info_;
   Events* events_ = nullptr;

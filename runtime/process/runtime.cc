@@ -53,14 +53,12 @@ Runtime::Core::Core(TransportRegistry transports, config::Config config)
 
 absl::StatusOr<EventLoop*> Runtime::Core::TryNextLoop() {
   const absl::MutexLock lock(&mutex_);
-  if (loops_.size() < config_.runtime().io_threads) {
-    if (std::unique_ptr<EventLoop> loop = NewLoop(loops_.size())) {
-      loops_.push_back(std::move(loop));
-      return loops_.back().get();
-    }
-    if (loops_.empty()) {
-      return absl::ResourceExhaustedError("cannot start the thread of an event loop");
-    }
+  if (AddLoop()) {
+    next_loop_ = loops_.size();
+    return loops_.back().get();
+  }
+  if (loops_.empty()) {
+    return absl::ResourceExhaustedError("cannot start the thread of an event loop");
   }
   return loops_[next_loop_++ % loops_.size()].get();
 }
@@ -74,13 +72,27 @@ EventLoop& Runtime::Core::NextLoop() {
   return **loop;
 }
 
-// Null when the system has no thread for it.
-std::unique_ptr<EventLoop> Runtime::Core::NewLoop(size_t index) {
-  try {
-    return std::make_unique<EventLoop>(absl::StrCat("anywire-io-", index), &spin_);
-  } catch (const std::system_error&) {
-    return nullptr;
+std::vector<EventLoop*> Runtime::Core::AllLoops() {
+  const absl::MutexLock lock(&mutex_);
+  while (AddLoop()) {
   }
+  std::vector<EventLoop*> loops;
+  const size_t first = next_loop_++;
+  for (size_t i = 0; i < loops_.size(); ++i) {
+    loops.push_back(loops_[(first + i) % loops_.size()].get());
+  }
+  return loops;
+}
+
+bool Runtime::Core::AddLoop() {
+  const size_t index = loops_.size();
+  if (index >= config_.runtime().io_threads) return false;
+  try {
+    loops_.push_back(std::make_unique<EventLoop>(absl::StrCat("anywire-io-", index), &spin_));
+  } catch (const std::system_error&) {
+    return false;  // the system has no thread for it
+  }
+  return true;
 }
 
 bool Runtime::Core::ReserveBuffer(size_t bytes) {

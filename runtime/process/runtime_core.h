@@ -33,6 +33,10 @@ class Runtime::Core {
   absl::StatusOr<EventLoop*> TryNextLoop() ABSL_LOCKS_EXCLUDED(mutex_);
   // For those who cannot do without: then it ends the process, with a line on stderr.
   EventLoop& NextLoop() ABSL_LOCKS_EXCLUDED(mutex_);
+  // All of them, each started if it has not been and the system has a thread for it; beginning with
+  // the one whose turn it is, and that is all of its turn. After a TryNextLoop that was OK there is
+  // one at least.
+  std::vector<EventLoop*> AllLoops() ABSL_LOCKS_EXCLUDED(mutex_);
   // Threads that drive busy connections of servers.
   DriverPool& drivers() { return drivers_; }
   // For threads that wait for a peer.
@@ -44,14 +48,15 @@ class Runtime::Core {
   void ReleaseBuffer(size_t bytes);
 
  private:
-  std::unique_ptr<EventLoop> NewLoop(size_t index);
+  // Returns whether there is another.
+  bool AddLoop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const TransportRegistry registry_;
   const config::Config config_;
   SpinLimit spin_;
   absl::Mutex mutex_;
   std::vector<std::unique_ptr<EventLoop>> loops_ ABSL_GUARDED_BY(mutex_);
-  size_t next_loop_ ABSL_GUARDED_BY(mutex_) = 0;  // once there are all
+  size_t next_loop_ ABSL_GUARDED_BY(mutex_) = 0;
   std::atomic<uint64_t> buffered_{0};
   DriverPool drivers_;  // after the loops: its threads end first
 };

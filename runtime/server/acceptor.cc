@@ -22,12 +22,13 @@ void RunOn(EventLoop& loop, absl::AnyInvocable<void()> function) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Open(
-    EventLoop& loop, const config::ListenTarget::Address& address,
+    EventLoop& loop, std::vector<EventLoop*> loops, const config::ListenTarget::Address& address,
     const config::ServiceOptions& options, Hooks hooks) {
   std::unique_ptr<Acceptor> acceptor(new Acceptor(loop, std::move(hooks)));
   absl::Status status;
-  RunOn(loop,
-        [&acceptor, &address, &options, &status] { status = acceptor->Listen(address, options); });
+  RunOn(loop, [&acceptor, &loops, &address, &options, &status] {
+    status = acceptor->Listen(std::move(loops), address, options);
+  });
   if (!status.ok()) {
     return absl::Status(status.code(),
                         absl::StrCat("cannot listen on ", address.uri, ": ", status.message()));
@@ -49,13 +50,11 @@ void Acceptor::Close() {
   });
 }
 
-absl::Status Acceptor::Listen(const config::ListenTarget::Address& address,
+absl::Status Acceptor::Listen(std::vector<EventLoop*> loops,
+                              const config::ListenTarget::Address& address,
                               const config::ServiceOptions& options) {
   Transport::ListenOptions listen_options;
-  listen_options.next_loop = [this]() -> EventLoop& {
-    loops_.push_back(&hooks_.next_loop());
-    return *loops_.back();
-  };
+  listen_options.loops = std::move(loops);
   listen_options.socket_mode = options.unix_socket_mode;
   listen_options.ring_size = options.shm_ring_size;
   listen_options.in_place = options.shm_in_place;
@@ -92,12 +91,7 @@ void Acceptor::Take(absl::StatusOr<std::unique_ptr<Connection>> connection) {
                  connection.status().ToString().c_str());
     return;
   }
-  EventLoop* loop = &loop_;
-  if (!loops_.empty()) {
-    loop = loops_.front();
-    loops_.pop_front();
-  }
-  hooks_.accepted(*loop, *std::move(connection));
+  hooks_.accepted(*std::move(connection));
 }
 
 }  // namespace anywire

@@ -4,10 +4,10 @@
 
 #include <kj/async.h>
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "anywire/event_loop.h"
@@ -19,17 +19,15 @@ namespace anywire {
 class Acceptor {
  public:
   struct Hooks {
-    // The loop for the next connection.
-    std::function<EventLoop&()> next_loop;
-    // Takes a connection of that loop. On the acceptor's thread.
-    std::function<void(EventLoop& loop, std::unique_ptr<Connection> connection)> accepted;
+    // Takes a connection. On the acceptor's thread.
+    std::function<void(std::unique_ptr<Connection> connection)> accepted;
     // After Close, once: there are no more. On the acceptor's thread.
     std::function<void()> exhausted;
   };
 
-  // Any thread. The error names the address.
+  // Any thread. The connections live on `loops`. The error names the address.
   static absl::StatusOr<std::unique_ptr<Acceptor>> Open(
-      EventLoop& loop, const config::ListenTarget::Address& address,
+      EventLoop& loop, std::vector<EventLoop*> loops, const config::ListenTarget::Address& address,
       const config::ServiceOptions& options, Hooks hooks);
   // Gives the address back; clients that have connected by then are still taken. Any thread.
   void Close();
@@ -43,7 +41,7 @@ class Acceptor {
 
  private:
   Acceptor(EventLoop& loop, Hooks hooks) : loop_(loop), hooks_(std::move(hooks)) {}
-  absl::Status Listen(const config::ListenTarget::Address& address,
+  absl::Status Listen(std::vector<EventLoop*> loops, const config::ListenTarget::Address& address,
                       const config::ServiceOptions& options);
   kj::Promise<void> AcceptAll();
   void Take(absl::StatusOr<std::unique_ptr<Connection>> connection);
@@ -53,7 +51,6 @@ class Acceptor {
   std::string address_;
   // On the loop's thread.
   bool closed_ = false;
-  std::deque<EventLoop*> loops_;  // of the connections that have been made and not been taken yet
   std::unique_ptr<Listener> listener_;
   kj::Maybe<kj::Promise<void>> accepting_;  // before the listener, which it uses
 };

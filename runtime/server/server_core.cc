@@ -129,20 +129,19 @@ absl::Status Server::Core::OpenGroup(const config::ListenTarget& target) {
     }
     const absl::StatusOr<EventLoop*> loop = runtime_.core().TryNextLoop();
     if (!loop.ok()) return loop.status();
-    Acceptor::Hooks hooks = {
-        .next_loop = [this]() -> EventLoop& { return runtime_.core().NextLoop(); },
-        .accepted =
-            [this, &group](EventLoop& loop, std::unique_ptr<Connection> connection) {
-              OnAccepted(group, loop, std::move(connection));
-            },
-        .exhausted =
-            [this] {
-              const absl::MutexLock lock(&mutex_);
-              --accepting_;
-              changed_.notify_all();
-            }};
+    std::vector<EventLoop*> loops = runtime_.core().AllLoops();
+    Acceptor::Hooks hooks = {.accepted =
+                                 [this, &group](std::unique_ptr<Connection> connection) {
+                                   OnAccepted(group, std::move(connection));
+                                 },
+                             .exhausted =
+                                 [this] {
+                                   const absl::MutexLock lock(&mutex_);
+                                   --accepting_;
+                                   changed_.notify_all();
+                                 }};
     absl::StatusOr<std::unique_ptr<Acceptor>> acceptor =
-        Acceptor::Open(**loop, address, group.options, std::move(hooks));
+        Acceptor::Open(**loop, std::move(loops), address, group.options, std::move(hooks));
     if (!acceptor.ok()) return acceptor.status();
     const absl::MutexLock lock(&mutex_);
     ++accepting_;
@@ -152,8 +151,7 @@ absl::Status Server::Core::OpenGroup(const config::ListenTarget& target) {
   return absl::OkStatus();
 }
 
-void Server::Core::OnAccepted(Group& group, EventLoop& loop,
-                              std::unique_ptr<Connection> connection) {
+void Server::Core::OnAccepted(Group& group, std::unique_ptr<Connection> connection) {
   ConnectionOwner& owner = *this;
   auto accepted = std::make_shared<ServerConnection>(owner);
   bool draining;
@@ -167,6 +165,7 @@ void Server::Core::OnAccepted(Group& group, EventLoop& loop,
     ++group.connections;
     connections_.emplace(accepted.get(), Member{accepted, &group});
   }
+  EventLoop& loop = connection->loop();
   accepted->Start(loop, std::move(connection), group.options.limits, &runtime_.core().drivers(),
                   &runtime_.core().spin(), draining);
 }

@@ -93,8 +93,7 @@ class Server::Core final : private ConnectionOwner {
 
   absl::Status OpenAll() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status OpenGroup(const config::ListenTarget& target) ABSL_LOCKS_EXCLUDED(mutex_);
-  void OnAccepted(Group& group, EventLoop& loop, std::unique_ptr<Connection> connection)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnAccepted(Group& group, std::unique_ptr<Connection> connection) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Has the draining thread begin.
   void BeginDrain(absl::Duration drain) ABSL_LOCKS_EXCLUDED(mutex_);

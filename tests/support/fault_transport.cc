@@ -129,6 +129,7 @@ class FaultConnection final : public Connection, private Connection::Events, pri
   void ReleaseFrames() override { inner_->ReleaseFrames(); }
   void WatchReadable(bool on) override { inner_->WatchReadable(on); }
   void Abort() override { inner_->Abort(); }
+  EventLoop& loop() const override { return inner_->loop(); }
   const ConnectionInfo& info() const override { return info_; }
 
  private:

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "anywire/loop_turns.h"
 #include "transports/inproc/inproc_connection.h"
 
 namespace anywire {
@@ -70,10 +71,9 @@ class InprocTransport::InprocListener final : public Listener {
   InprocListener(InprocTransport& transport, EventLoop& loop, std::string name,
                  std::shared_ptr<Backlog> backlog, const ListenOptions& options)
       : transport_(transport),
-        loop_(loop),
         name_(std::move(name)),
         address_(Uri(name_)),
-        options_(options),
+        turns_(loop, options),
         backlog_(std::move(backlog)) {
     backlog_->Open(this);
   }
@@ -115,15 +115,13 @@ class InprocTransport::InprocListener final : public Listener {
  private:
   static Accepted Closed() { return absl::UnavailableError("the listener is closed"); }
   Accepted Make(std::shared_ptr<InprocLink> link) {
-    EventLoop& loop = options_.next_loop ? options_.next_loop() : loop_;
-    return std::make_unique<InprocConnection>(loop, std::move(link), 1, address_);
+    return std::make_unique<InprocConnection>(turns_.Next(), std::move(link), 1, address_);
   }
 
   InprocTransport& transport_;
-  EventLoop& loop_;
   const std::string name_;
   const std::string address_;
-  const ListenOptions options_;
+  LoopTurns turns_;
   const std::shared_ptr<Backlog> backlog_;
   kj::Own<kj::PromiseFulfiller<Accepted>> waiting_;
   bool has_waiting_ = false;

@@ -50,6 +50,7 @@ class ShmConnection final : public Connection, private EventLoop::Watch, private
   void WatchReadable(bool on) override;
   void Abort() override;
   const ConnectionInfo& info() const override { return info_; }
+  EventLoop& loop() const override { return loop_; }
 
  private:
   enum class State {

@@ -42,6 +42,7 @@ class StreamConnection final : public Connection, private EventLoop::Watch {
   void WatchReadable(bool on) override;
   void Abort() override;
   const ConnectionInfo& info() const override { return info_; }
+  EventLoop& loop() const override { return loop_; }
 
  private:
   class Poller;

@@ -77,6 +77,7 @@ StreamListener::StreamListener(EventLoop& loop, UniqueFd fd, Config config)
     : Alarm(loop),
       loop_(loop),
       config_(std::move(config)),
+      turns_(loop, config_.listen),
       fd_(std::move(fd)),
       reserve_(OpenReserve()) {}
 
@@ -265,9 +266,7 @@ absl::StatusOr<StreamListener::Make> StreamListener::ReadyStream(UniqueFd fd,
   });
 }
 
-std::unique_ptr<Connection> StreamListener::Give(Make make) {
-  return make(config_.listen.next_loop ? config_.listen.next_loop() : loop_);
-}
+std::unique_ptr<Connection> StreamListener::Give(Make make) { return make(turns_.Next()); }
 
 void StreamListener::SetAlarm() {
   Instant next = undecided_.empty() ? Instant::max() : undecided_.front().deadline;

@@ -16,6 +16,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "anywire/event_loop.h"
+#include "anywire/loop_turns.h"
 #include "anywire/transport.h"
 #include "transports/stream/preface.h"
 #include "transports/stream/stream_options.h"
@@ -87,6 +88,7 @@ class StreamListener final : public Listener, private EventLoop::Watch, private 
 
   EventLoop& loop_;
   Config config_;
+  LoopTurns turns_;
   UniqueFd fd_;       // none: closed
   UniqueFd reserve_;  // given up to accept, and so be able to turn away, when there are no more
   bool watched_ = false;

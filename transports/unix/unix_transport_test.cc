@@ -85,7 +85,7 @@ TEST_F(UnixTransportTest, ModeIsExactWhateverTheUmask) {
     for (mode_t mode : {0600, 0660, 0666, 0777, 0200}) {
       const mode_t before = umask(mask);
       absl::StatusOr<std::unique_ptr<Listener>> listener =
-          Listen(path_, {.next_loop = nullptr, .socket_mode = mode});
+          Listen(path_, {.loops = {}, .socket_mode = mode});
       umask(before);
       ASSERT_TRUE(listener.ok()) << listener.status();
       EXPECT_EQ(mode, Mode(path_)) << "umask " << mask;
