@@ -13,6 +13,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "transports/stream/errno_status.h"
 
 namespace anywire {
 namespace {
@@ -39,6 +40,15 @@ bool ParsePort(absl::string_view text, uint16_t* port) {
   }
   *port = static_cast<uint16_t>(value);
   return value <= 65535;
+}
+
+absl::StatusOr<SocketAddress> AddressBy(int (*function)(int, sockaddr*, socklen_t*), int fd) {
+  SocketAddress address;
+  address.size = sizeof(address.storage);
+  if (function(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.size) != 0) {
+    return ErrnoStatus(errno, "the address of a socket");
+  }
+  return address;
 }
 
 bool IsHostCharacter(char c) {
@@ -109,10 +119,25 @@ std::string SocketAddress::ToString() const {
   return absl::StrCat("[", text, zone, "]:", port());
 }
 
+absl::StatusOr<SocketAddress> LocalAddress(int fd) { return AddressBy(getsockname, fd); }
+absl::StatusOr<SocketAddress> RemoteAddress(int fd) { return AddressBy(getpeername, fd); }
+
 bool operator==(const SocketAddress& a, const SocketAddress& b) {
   if (a.family() != b.family() || a.port() != b.port()) return false;
   if (a.family() == AF_INET) return V4(a).sin_addr.s_addr == V4(b).sin_addr.s_addr;
   return std::memcmp(&V6(a).sin6_addr, &V6(b).sin6_addr, sizeof(in6_addr)) == 0;
+}
+
+std::vector<SocketAddress> InterleaveFamilies(const std::vector<SocketAddress>& addresses) {
+  std::vector<SocketAddress> first, second, result;
+  for (const SocketAddress& address : addresses) {
+    (address.family() == addresses.front().family() ? first : second).push_back(address);
+  }
+  for (size_t i = 0; i < first.size() || i < second.size(); ++i) {
+    if (i < first.size()) result.push_back(first[i]);
+    if (i < second.size()) result.push_back(second[i]);
+  }
+  return result;
 }
 
 absl::StatusOr<std::vector<SocketAddress>> LookUp(const HostPort& host_port, bool numeric_only) {

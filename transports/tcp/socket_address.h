@@ -32,7 +32,13 @@ struct SocketAddress {
   // "127.0.0.1:80", "[::1]:80"
   std::string ToString() const;
 };
+// getsockname(2) and getpeername(2).
+absl::StatusOr<SocketAddress> LocalAddress(int fd);
+absl::StatusOr<SocketAddress> RemoteAddress(int fd);
 bool operator==(const SocketAddress& a, const SocketAddress& b);  // address and port
+
+// The addresses with IPv6 and IPv4 in turn, beginning with the family of the first.
+std::vector<SocketAddress> InterleaveFamilies(const std::vector<SocketAddress>& addresses);
 
 // getaddrinfo(3), in its order. With `numeric_only` it does no I/O and fails for names; otherwise
 // it may take as long as the system's resolver does.

@@ -5,7 +5,6 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <cstdio>
 #include <utility>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "transports/stream/stream_connection.h"
 #include "transports/stream/stream_listener.h"
 #include "transports/tcp/dialer.h"
+#include "transports/tcp/exposure.h"
 
 namespace anywire {
 namespace {
@@ -31,20 +31,11 @@ void UseLoopbackCongestionControl(int fd) {
   }
 }
 
-absl::StatusOr<SocketAddress> AddressBy(int (*function)(int, sockaddr*, socklen_t*), int fd) {
-  SocketAddress address;
-  address.size = sizeof(address.storage);
-  if (function(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.size) != 0) {
-    return ErrnoStatus(errno, "the address of a socket");
-  }
-  return address;
-}
-
 std::string Uri(const SocketAddress& address) { return absl::StrCat("tcp://", address.ToString()); }
 
 absl::StatusOr<ConnectionInfo> Describe(int fd) {
-  absl::StatusOr<SocketAddress> local = AddressBy(getsockname, fd);
-  absl::StatusOr<SocketAddress> remote = AddressBy(getpeername, fd);
+  absl::StatusOr<SocketAddress> local = LocalAddress(fd);
+  absl::StatusOr<SocketAddress> remote = RemoteAddress(fd);
   if (!local.ok()) return local.status();
   if (!remote.ok()) return remote.status();
   ConnectionInfo info;
@@ -80,8 +71,8 @@ kj::Promise<TcpTransport::Connected> TcpTransport::Connect(EventLoop& loop,
       .then([this, &loop, uri = absl::StrCat("tcp://", address)](
                 Resolver::Addresses addresses) mutable -> kj::Promise<absl::StatusOr<UniqueFd>> {
         if (!addresses.ok()) return absl::StatusOr<UniqueFd>(addresses.status());
-        return Dialer::Dial(loop, std::move(*addresses), std::move(uri),
-                            [this](int fd, const SocketAddress& peer) { SetUp(fd, peer); });
+        return Dial(loop, *addresses, std::move(uri),
+                    [this](int fd, const SocketAddress& peer) { SetUp(fd, peer); });
       })
       .then([this, &loop](absl::StatusOr<UniqueFd> fd) -> Connected {
         if (!fd.ok()) return fd.status();
@@ -117,21 +108,16 @@ absl::StatusOr<std::unique_ptr<Listener>> TcpTransport::Listen(EventLoop& loop,
     if (fd.ok()) break;
   }
   if (!fd.ok()) return fd.status();
-  absl::StatusOr<SocketAddress> bound = AddressBy(getsockname, fd->get());
+  absl::StatusOr<SocketAddress> bound = LocalAddress(fd->get());
   if (!bound.ok()) return bound.status();
-  if (options_.warn_beyond_loopback && !bound->IsLoopback()) {
-    std::fprintf(stderr,
-                 "anywire: warning: %s listens beyond this host without encryption: whoever is on "
-                 "the network can read, change and make calls\n",
-                 Uri(*bound).c_str());
-  }
+  if (options_.warn_beyond_loopback) WarnIfExposed(*bound, Uri(*bound));
 
   StreamListener::Config config;
   config.address = Uri(*bound);
   config.options = options_.stream;
   config.listen = options;
   config.adopt = [this](int accepted) -> absl::StatusOr<ConnectionInfo> {
-    absl::StatusOr<SocketAddress> peer = AddressBy(getpeername, accepted);
+    absl::StatusOr<SocketAddress> peer = RemoteAddress(accepted);
     if (!peer.ok()) return peer.status();
     SetUp(accepted, *peer);
     return Describe(accepted);

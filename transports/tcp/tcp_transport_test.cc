@@ -112,9 +112,10 @@ class LoopTest : public ::testing::Test {
   }
   absl::StatusOr<UniqueFd> Dial(
       const std::vector<SocketAddress>& addresses,
-      const Dialer::Prepare& prepare = [](int, const SocketAddress&) {}) {
+      const std::function<void(int, const SocketAddress&)>& prepare = [](int,
+                                                                         const SocketAddress&) {}) {
     return Await<UniqueFd>([this, &addresses, &prepare] {
-      return Dialer::Dial(loop_, addresses, "tcp://test", prepare);
+      return anywire::Dial(loop_, addresses, "tcp://test", prepare);
     });
   }
   absl::StatusOr<std::unique_ptr<Connection>> Connect(TcpTransport& transport,
@@ -226,7 +227,7 @@ TEST_F(DialTest, DroppedDialLeavesNothingBehind) {
   for (int i = 0; i < 20; ++i) {
     loop_.RunAndWait([this, &stuck] {
       kj::Promise<void> dropped =
-          Dialer::Dial(loop_, {stuck.address, stuck.address}, "x", [](int, const SocketAddress&) {
+          anywire::Dial(loop_, {stuck.address, stuck.address}, "x", [](int, const SocketAddress&) {
           }).then([](absl::StatusOr<UniqueFd>) {});
     });
   }
