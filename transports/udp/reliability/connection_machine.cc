@@ -60,14 +60,26 @@ void ConnectionMachine::SetPeer(uint64_t remote_id, const Parameters& peer) {
 }
 
 absl::Span<uint8_t> ConnectionMachine::NewFrame(uint64_t stream, size_t size) {
+  const absl::Span<uint8_t> bytes = PrepareFrame(stream, size);
+  Publish();
+  return bytes;
+}
+
+absl::Span<uint8_t> ConnectionMachine::PrepareFrame(uint64_t stream, size_t size) {
   if (state_ == State::kOpen || state_ == State::kHalfOpen) {
     ABSL_HARDENING_ASSERT(size >= 1 && size <= max_frame_size_);
-    return sender_.NewFrame(stream, size);
+    return sender_.PrepareFrame(stream, size);
   }
   // max_frame_size_ is not known when the attempt to connect has failed.
   ABSL_HARDENING_ASSERT(state_ != State::kOpening && size >= 1 && size <= kLargestMaxFrameSize);
   unsent_ = pool_.Take(size);
   return absl::MakeSpan(unsent_.get(), size);
+}
+
+bool ConnectionMachine::Publish() {
+  if (state_ == State::kOpen || state_ == State::kHalfOpen) return sender_.Publish();
+  sender_.DropPrepared();
+  return false;
 }
 
 bool ConnectionMachine::TakeRoom() { return sender_.TakeRoom(); }

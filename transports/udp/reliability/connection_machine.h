@@ -77,7 +77,12 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
   // ---- frames out; when kOpen, or kHalfOpen (they wait). When ended, they go nowhere.
   // See FrameSink; the sink's largest frame is max_frame_size().
   absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size) override;
-  // Once after NewFrame has refused: whether there is room again.
+  // The same in two steps: a frame that has been prepared is not sent before Publish, so that it
+  // may be filled beside all else; its memory stays even if the connection ends. Publish returns
+  // whether any frames may be sent that might not before.
+  absl::Span<uint8_t> PrepareFrame(uint64_t stream, size_t size);
+  bool Publish();
+  // Once after there was no room for a frame: whether there is again.
   bool TakeRoom();
   // The largest frame that NewFrame gives and Receive delivers; known when no longer kOpening.
   size_t max_frame_size() const { return max_frame_size_; }
@@ -104,6 +109,10 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
   // of the peer's, RESOURCE_EXHAUSTED and FAILED_PRECONDITION for an OPEN that was refused. The
   // frames that came before may still be received.
   const absl::Status& status() const { return status_; }
+
+  // The owner's; not looked at here.
+  void* tag() const { return tag_; }
+  void set_tag(void* tag) { tag_ = tag; }
 
   uint64_t local_id() const { return local_id_; }
   uint64_t remote_id() const { return remote_id_; }  // known when no longer kOpening
@@ -158,6 +167,7 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
 
   const Options options_;
   BufferPool& pool_;
+  void* tag_ = nullptr;
   const uint64_t local_id_;
   uint64_t remote_id_ = 0;
   KeyedRandom random_;

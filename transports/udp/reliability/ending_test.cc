@@ -39,6 +39,20 @@ TEST_F(EndingTest, WhatWasSentBeforeCloseArrives) {
   EXPECT_EQ(absl::UnavailableError("closed"), client().status());
 }
 
+// Prepared by one thread while another ends the connection, or the peer does.
+TEST_F(EndingTest, WhatIsBeingFilledOutlivesTheEnd) {
+  for (const bool by_peer : {false, true}) {
+    network_ = nullptr;
+    Open();
+    const absl::Span<uint8_t> bytes = client().PrepareFrame(1, 1000);
+    by_peer ? server().Close(network_->now()) : client().Close(network_->now());
+    EXPECT_TRUE(network_->RunUntil([&] { return client().state() == State::kEnded; }, seconds(5)));
+    std::memset(bytes.data(), 'x', bytes.size());
+    EXPECT_FALSE(client().Publish());
+    EXPECT_NE(nullptr, client().PrepareFrame(1, 1000).data()) << "goes nowhere";
+  }
+}
+
 // The goodbye overtakes what it follows.
 TEST_F(EndingTest, CloseWaitsForWhatWasLost) {
   Open();

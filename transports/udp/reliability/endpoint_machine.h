@@ -64,8 +64,9 @@ class EndpointMachine {
   // Forgets a connection of ours: what comes for it is a stranger's from now on.
   void Remove(const ConnectionMachine& connection);
 
-  // Refuses new connections from now on; those that are open go on.
-  void StopListening() { listening_ = false; }
+  // Whether new connections are taken, or refused; those that are open go on. On at first.
+  void SetListening(bool on) { listening_ = on; }
+  void StopListening() { SetListening(false); }
 
   size_t connections() const { return by_id_.size(); }
   size_t half_open() const { return half_open_.size(); }

@@ -147,8 +147,7 @@ void FrameReceiver::Release() {
 }
 
 void FrameReceiver::Clear() {
-  while (!Receive().empty()) {
-  }
+  for (; !ready_.empty(); ready_.PopFront()) released_ += ready_.front()->size + kFrameCost;
   for (auto& [id, frame] : open_) released_ += frame->size + kFrameCost;
   open_ = {};
   followers_ = {};

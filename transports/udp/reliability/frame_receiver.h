@@ -46,7 +46,7 @@ class FrameReceiver {
   // order within each stream. Views until the next Receive or Release.
   absl::Span<const ReceivedFrame> Receive();
   void Release();
-  // Drops all frames, given or not.
+  // Drops all frames but those that Receive has given.
   void Clear();
 
   // The sum of the counts of frames that the peer may have begun since the beginning. Grows with

@@ -233,6 +233,19 @@ TEST_F(FrameReceiverTest, CloseOfNothing) {
   EXPECT_TRUE(receiver_->is_complete());
 }
 
+// Their owner may be looking at them.
+TEST_F(FrameReceiverTest, ClearKeepsWhatHasBeenGiven) {
+  EXPECT_EQ("", Whole(1, 1, 0, "given"));
+  const absl::Span<const ReceivedFrame> given = receiver_->Receive();
+  ASSERT_EQ(1u, given.size());
+  EXPECT_EQ("", Whole(2, 1, 1, "ready"));
+  receiver_->Clear();
+  EXPECT_EQ("given", std::string(given[0].bytes.begin(), given[0].bytes.end()));
+  EXPECT_FALSE(receiver_->has_frames());
+  receiver_->Release();
+  EXPECT_EQ(0u, receiver_->held());
+}
+
 TEST_F(FrameReceiverTest, ClearGivesAllBack) {
   EXPECT_EQ("", Whole(1, 1, 0, "ready"));
   EXPECT_EQ("", Whole(3, 1, 1, "waits"));

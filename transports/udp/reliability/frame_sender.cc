@@ -30,27 +30,59 @@ void FrameSender::StreamQueue::Pop() {
 FrameSender::FrameSender(const Options& options, BufferPool& pool)
     : send_buffer_(options.send_buffer), stream_window_(options.stream_window), pool_(pool) {}
 
-FrameSender::~FrameSender() { Clear(); }
+FrameSender::~FrameSender() {
+  Clear();
+  DropPrepared();
+}
 
-absl::Span<uint8_t> FrameSender::NewFrame(uint64_t number, size_t size) {
+absl::Span<uint8_t> FrameSender::NewFrame(uint64_t stream, size_t size) {
+  const absl::Span<uint8_t> bytes = PrepareFrame(stream, size);
+  Publish();
+  return bytes;
+}
+
+absl::Span<uint8_t> FrameSender::PrepareFrame(uint64_t stream, size_t size) {
   ABSL_HARDENING_ASSERT(size >= 1 && size <= kLargestMaxFrameSize);
   const size_t count = size + kFrameCost;
   if (held_ != 0 && (held_ >= send_buffer_ || count > send_buffer_ - held_)) {
     refused_ = true;
     return {};
   }
-  Stream& stream = StreamOf(number);
   BufferPool::Object<Frame> frame = pool_.Make<Frame>();
   Frame* const added = frame.get();
-  added->stream = &stream;
+  added->stream_number = stream;
   added->size = size;
   added->bytes = pool_.Take(size);
-  (stream.row == nullptr ? stream.row : stream.row_end->next) = std::move(frame);
-  stream.row_end = added;
+  (prepared_ == nullptr ? prepared_ : prepared_end_->next) = std::move(frame);
+  prepared_end_ = added;
+  prepared_held_ += count;
   held_ += count;
-  ++waiting_;
-  Queue(stream);
   return absl::MakeSpan(added->bytes.get(), size);
+}
+
+bool FrameSender::Publish() {
+  if (prepared_ == nullptr) return false;
+  while (prepared_ != nullptr) {
+    BufferPool::Object<Frame> frame = std::move(prepared_);
+    prepared_ = std::move(frame->next);
+    Frame* const added = frame.get();
+    Stream& stream = StreamOf(added->stream_number);
+    added->stream = &stream;
+    (stream.row == nullptr ? stream.row : stream.row_end->next) = std::move(frame);
+    stream.row_end = added;
+    ++waiting_;
+    Queue(stream);
+  }
+  prepared_held_ = 0;
+  return true;
+}
+
+void FrameSender::DropPrepared() {
+  while (prepared_ != nullptr) {
+    const BufferPool::Object<Frame> first = std::move(prepared_);
+    prepared_ = std::move(first->next);
+  }
+  held_ -= std::exchange(prepared_held_, 0);
 }
 
 bool FrameSender::TakeRoom() {
@@ -239,7 +271,8 @@ void FrameSender::Clear() {
   turns_ = starved_ = StreamQueue();
   while (!frames_.empty()) frames_.PopFront();
   while (!lost_.empty()) lost_.PopFront();
-  held_ = waiting_ = 0;
+  held_ = prepared_held_;
+  waiting_ = 0;
 }
 
 }  // namespace anywire::udp

@@ -30,9 +30,14 @@ class FrameSender {
   FrameSender(const Options& options, BufferPool& pool);
   ~FrameSender();
 
-  // As FrameSink::NewFrame; `size` is at most the peer's largest frame.
+  // As FrameSink::NewFrame, but the frame is not sent before Publish: another thread may fill it
+  // meanwhile. `size` is at most the peer's largest frame.
+  absl::Span<uint8_t> PrepareFrame(uint64_t stream, size_t size);
+  // What has been prepared may be sent from now on. Returns whether there was any.
+  bool Publish();
+  // Both.
   absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size);
-  // Once after NewFrame has refused: whether there is room again.
+  // Once after there was no room for a frame: whether there is again.
   bool TakeRoom();
 
   // What the peer allows in all; a lower value than before changes nothing.
@@ -53,8 +58,10 @@ class FrameSender {
   bool all_sent() const { return waiting_ == 0; }
   bool all_acked() const { return waiting_ == 0 && frames_.empty(); }
   uint64_t frames_begun() const { return frames_.end() - 1; }
-  // Drops all frames.
+  // Drops all frames, but for those that are being filled.
   void Clear();
+  // And those.
+  void DropPrepared();
 
   // Counts of frames that are held.
   size_t held() const { return held_; }
@@ -62,8 +69,9 @@ class FrameSender {
  private:
   struct Stream;
   struct Frame {
+    uint64_t stream_number = 0;
     uint64_t id = 0;
-    Stream* stream = nullptr;
+    Stream* stream = nullptr;  // once published
     uint64_t after = 0;
     size_t size = 0;
     BufferPool::Buffer bytes;
@@ -71,7 +79,7 @@ class FrameSender {
     uint64_t acked_bytes = 0;
     IntervalSet lost;
     bool in_lost_queue = false;
-    BufferPool::Object<Frame> next;  // in its stream's row
+    BufferPool::Object<Frame> next;  // in its stream's row, or of those prepared
 
     size_t count() const { return size + kFrameCost; }
   };
@@ -120,6 +128,10 @@ class FrameSender {
   const size_t send_buffer_;
   const size_t stream_window_;
   BufferPool& pool_;
+
+  BufferPool::Object<Frame> prepared_;
+  Frame* prepared_end_ = nullptr;
+  size_t prepared_held_ = 0;  // their part of held_
 
   absl::flat_hash_map<uint64_t, BufferPool::Object<Stream>> streams_;
   // Streams with something to send, in turn; and those whose next frame may not begin for lack of

@@ -323,6 +323,36 @@ TEST_F(FrameSenderTest, RoomIsToldOnceWhenHalfIsFree) {
   EXPECT_FALSE(sender_.TakeRoom());
 }
 
+TEST_F(FrameSenderTest, PreparedFramesWaitToBePublished) {
+  EXPECT_FALSE(sender_.Publish()) << "there are none";
+  sender_.PrepareFrame(7, 3).data()[0] = 'a';
+  const absl::Span<uint8_t> second = sender_.PrepareFrame(7, 1);
+  EXPECT_FALSE(sender_.may_have_chunk());
+  EXPECT_THAT(Packet(), IsEmpty());
+  EXPECT_TRUE(sender_.all_sent()) << "what is not published is not to be sent";
+  second[0] = 'b';  // as late as that
+  EXPECT_TRUE(sender_.Publish());
+  EXPECT_FALSE(sender_.Publish());
+  const std::vector<Written> packet = Packet();
+  ASSERT_EQ(2u, packet.size());
+  EXPECT_EQ('a', packet[0].bytes[0]);
+  EXPECT_EQ("b", packet[1].bytes);
+  Ack(packet);
+  EXPECT_EQ(0u, sender_.held());
+}
+
+// Somebody may be filling them.
+TEST_F(FrameSenderTest, PreparedFramesOutliveClear) {
+  New(1, 100);
+  const absl::Span<uint8_t> bytes = sender_.PrepareFrame(2, 1000);
+  sender_.Clear();
+  std::memset(bytes.data(), 'x', bytes.size());
+  EXPECT_EQ(1000 + kFrameCost, sender_.held());
+  sender_.DropPrepared();
+  EXPECT_EQ(0u, sender_.held());
+  EXPECT_FALSE(sender_.Publish());
+}
+
 TEST_F(FrameSenderTest, ClearDropsAll) {
   for (uint64_t i = 0; i < 5; ++i) New(i % 2, 3000);
   const auto packet = Packet();
