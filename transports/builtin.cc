@@ -5,6 +5,7 @@
 #include "transports/inproc/inproc_transport.h"
 #include "transports/shm/shm_transport.h"
 #include "transports/tcp/tcp_transport.h"
+#include "transports/udp/udp_transport.h"
 #include "transports/unix/unix_transport.h"
 
 namespace anywire {
@@ -16,6 +17,7 @@ void RegisterBuiltinTransports(TransportRegistry& registry) {
   registry.Register(std::make_unique<UnixTransport>(UnixNamespace::kAbstract)).IgnoreError();
   registry.Register(std::make_unique<ShmTransport>()).IgnoreError();
   registry.Register(std::make_unique<TcpTransport>()).IgnoreError();
+  registry.Register(std::make_unique<UdpTransport>()).IgnoreError();
 }
 
 }  // namespace anywire

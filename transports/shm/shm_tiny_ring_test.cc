@@ -21,16 +21,16 @@ TransportRegistry WithRings(size_t ring_size, InPlace in_place) {
 TransportRegistry Tiny() { return WithRings(32 << 10, InPlace::kNever); }
 TransportRegistry InPlaceRings() { return WithRings(32 << 10, InPlace::kAlways); }
 
-const std::vector<std::string> kWithHandshake = {"shm"};
+const Handshakes kHandshakes = {{"shm", Handshake::kAnswered}};
 
-INSTANTIATE_TEST_SUITE_P(Tiny, TransportSuite, ValuesIn(EachTransport(&Tiny, kWithHandshake)),
+INSTANTIATE_TEST_SUITE_P(Tiny, TransportSuite, ValuesIn(EachTransport(&Tiny, kHandshakes)),
                          CaseName);
-INSTANTIATE_TEST_SUITE_P(Tiny, PressureSuite, ValuesIn(EachTransport(&Tiny, kWithHandshake)),
+INSTANTIATE_TEST_SUITE_P(Tiny, PressureSuite, ValuesIn(EachTransport(&Tiny, kHandshakes)),
                          CaseName);
 INSTANTIATE_TEST_SUITE_P(InPlace, TransportSuite,
-                         ValuesIn(EachTransport(&InPlaceRings, kWithHandshake)), CaseName);
+                         ValuesIn(EachTransport(&InPlaceRings, kHandshakes)), CaseName);
 INSTANTIATE_TEST_SUITE_P(InPlace, PressureSuite,
-                         ValuesIn(EachTransport(&InPlaceRings, kWithHandshake)), CaseName);
+                         ValuesIn(EachTransport(&InPlaceRings, kHandshakes)), CaseName);
 
 }  // namespace
 }  // namespace anywire::test

@@ -13,16 +13,16 @@ TransportRegistry Builtin() {
   return registry;
 }
 
-const std::vector<std::string> kWithHandshake = {"shm"};
+const Handshakes kHandshakes = {{"shm", Handshake::kAnswered}, {"udp", Handshake::kStateless}};
 
-INSTANTIATE_TEST_SUITE_P(Builtin, TransportSuite, ValuesIn(EachTransport(&Builtin, kWithHandshake)),
+INSTANTIATE_TEST_SUITE_P(Builtin, TransportSuite, ValuesIn(EachTransport(&Builtin, kHandshakes)),
                          CaseName);
-INSTANTIATE_TEST_SUITE_P(Builtin, PressureSuite, ValuesIn(EachTransport(&Builtin, kWithHandshake)),
+INSTANTIATE_TEST_SUITE_P(Builtin, PressureSuite, ValuesIn(EachTransport(&Builtin, kHandshakes)),
                          CaseName);
 INSTANTIATE_TEST_SUITE_P(BuiltinBytewise, TransportSuite,
-                         ValuesIn(EachTransportInPieces(&Builtin, 1, kWithHandshake)), CaseName);
+                         ValuesIn(EachTransportInPieces(&Builtin, 1, kHandshakes)), CaseName);
 INSTANTIATE_TEST_SUITE_P(BuiltinInSevens, TransportSuite,
-                         ValuesIn(EachTransportInPieces(&Builtin, 7, kWithHandshake)), CaseName);
+                         ValuesIn(EachTransportInPieces(&Builtin, 7, kHandshakes)), CaseName);
 
 }  // namespace
 }  // namespace anywire::test

@@ -9,21 +9,21 @@
 namespace anywire::test {
 
 std::vector<TransportCase> EachTransportInPieces(RegistryFactory make_registry, size_t piece,
-                                                 const std::vector<std::string>& with_handshake) {
+                                                 const Handshakes& handshakes) {
   std::vector<TransportCase> cases;
   const TransportRegistry registry = make_registry();
   for (const Transport* transport : registry.transports()) {
     const std::string scheme(transport->scheme());
-    const bool has_handshake =
-        std::find(with_handshake.begin(), with_handshake.end(), scheme) != with_handshake.end();
-    cases.push_back({scheme, make_registry, piece, has_handshake});
+    const auto handshake = handshakes.find(scheme);
+    cases.push_back({scheme, make_registry, piece,
+                     handshake == handshakes.end() ? Handshake::kNone : handshake->second});
   }
   return cases;
 }
 
 std::vector<TransportCase> EachTransport(RegistryFactory make_registry,
-                                         const std::vector<std::string>& with_handshake) {
-  return EachTransportInPieces(make_registry, 0, with_handshake);
+                                         const Handshakes& handshakes) {
+  return EachTransportInPieces(make_registry, 0, handshakes);
 }
 
 std::string CaseName(const ::testing::TestParamInfo<TransportCase>& info) {

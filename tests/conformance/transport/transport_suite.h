@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -28,22 +29,27 @@ namespace anywire::test {
 
 using RegistryFactory = TransportRegistry (*)();
 
+// What it takes for Connect to end.
+enum class Handshake {
+  kNone,
+  kAnswered,   // the listening side's loop has to answer
+  kStateless,  // likewise, and before that it does not know of who connects: it may close meanwhile
+};
+using Handshakes = std::map<std::string, Handshake>;  // by scheme; others have none
+
 struct TransportCase {
   std::string scheme;
   RegistryFactory make_registry;
   size_t piece = 0;  // not 0: stream sockets and pipes move at most so many bytes a call
-  // Connect ends when the listening side's loop has answered.
-  bool has_handshake = false;
+  Handshake handshake = Handshake::kNone;
 };
 
 // One case for each transport that the factory's registry has, so that none can be left out.
-// `with_handshake`: the schemes of which TransportCase::has_handshake is true.
 std::vector<TransportCase> EachTransport(RegistryFactory make_registry,
-                                         const std::vector<std::string>& with_handshake = {});
+                                         const Handshakes& handshakes = {});
 // The same with byte streams in pieces. Transports that use none run as usual.
-std::vector<TransportCase> EachTransportInPieces(
-    RegistryFactory make_registry, size_t piece,
-    const std::vector<std::string>& with_handshake = {});
+std::vector<TransportCase> EachTransportInPieces(RegistryFactory make_registry, size_t piece,
+                                                 const Handshakes& handshakes = {});
 std::string CaseName(const ::testing::TestParamInfo<TransportCase>& info);
 std::ostream& operator<<(std::ostream& out, const TransportCase& transport_case);
 

@@ -1,0 +1,135 @@
+#include "transports/udp/udp_client.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "transports/stream/errno_status.h"
+#include "transports/udp/system_random.h"
+#include "transports/udp/udp_connection.h"
+
+namespace anywire::udp {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long after a thread has received the loop takes over.
+constexpr std::chrono::milliseconds kReturnToLoop(20);
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<UdpClient>> UdpClient::Begin(EventLoop& loop,
+                                                            const SocketAddress& peer,
+                                                            const UdpOptions& options) {
+  absl::StatusOr<DatagramSocket> socket = DatagramSocket::Connect(peer);
+  if (!socket.ok()) return socket.status();
+  auto client = std::make_shared<UdpClient>(loop, std::move(*socket), peer, options);
+  absl::Status status = client->Open();
+  if (!status.ok()) return status;
+  MutexLock lock(&client->mutex_);
+  client->Flush(client->link_, Clock::now());
+  return client;
+}
+
+UdpClient::UdpClient(EventLoop& loop, DatagramSocket socket, const SocketAddress& peer,
+                     const UdpOptions& options)
+    : UdpSocket(loop, std::move(socket)), peer_(peer) {
+  MutexLock lock(&mutex_);
+  Options connection = options.endpoint.connection;
+  if (peer.IsLoopback()) connection.max_datagram_size = options.loopback_datagram_size;
+  link_.machine = ConnectionMachine::Connect(connection, pool_, SystemRandomKey(), Clock::now());
+  link_.machine->KeepAlive(true);
+  link_.is_owned = true;  // by the attempt
+}
+
+UdpClient::~UdpClient() noexcept {
+  MutexLock lock(&mutex_);
+  link_.machine = nullptr;  // before what it is made of
+}
+
+std::unique_ptr<Connection> UdpClient::TakeConnection() {
+  ConnectionInfo info;
+  const absl::StatusOr<SocketAddress> local = socket_.local_address();
+  if (local.ok()) info.local_address = absl::StrCat("udp://", local->ToString());
+  info.remote_address = absl::StrCat("udp://", peer_.ToString());
+  info.host_private = peer_.IsLoopback();
+  info.waiting_is_cheaper = true;
+  MutexLock lock(&mutex_);
+  return std::make_unique<UdpConnection>(*this, link_, Keep(), std::move(info));
+}
+
+void UdpClient::Take(Instant now, const DatagramPath&, absl::Span<const uint8_t> datagram) {
+  link_.machine->HandleDatagram(now, datagram);
+  Touch(link_);
+}
+
+// Anybody can make it up. So it ends nothing but attempts, of which there may be more.
+void UdpClient::OnIcmp(int error) {
+  if (link_.machine->state() != UdpLink::State::kOpening || !refused_.ok()) return;
+  refused_ = error == ECONNREFUSED
+                 ? absl::UnavailableError(absl::StrCat(peer_.ToString(), ": nobody listens there"))
+                 : ErrnoStatus(error, peer_.ToString());
+  SetAlarm(Instant());
+}
+
+void UdpClient::OnTurnEnds() {
+  if (tell_ == nullptr) return;
+  absl::Status status;
+  {
+    MutexLock lock(&mutex_);
+    status = refused_;
+    const UdpLink::State state = link_.machine->state();
+    if (status.ok() && state == UdpLink::State::kOpening) return;
+    if (status.ok() && state == UdpLink::State::kEnded) status = link_.machine->status();
+  }
+  std::exchange(tell_, nullptr)(status);
+}
+
+bool UdpClient::Await(UdpLink& link, Instant wait_until) {
+  if (!link.is_watching && reads_on_loop_) {
+    ReadOnLoop(false);
+    SetAlarm(Clock::now() + kReturnToLoop);
+  }
+  const bool waits = wait_until > Instant();
+  if (waits) {
+    Waiter& waiter = Waiter::OfThisThread();
+    link.waiter = &waiter;
+    const Instant until = std::min(wait_until, link.machine->NextWakeup());
+    mutex_.Unlock();
+    waiter.Wait(socket_.fd(), until);
+    mutex_.Lock();
+    link.waiter = nullptr;
+  }
+  mutex_.Unlock();
+  Read();
+  mutex_.Lock();
+  const Instant now = Clock::now();
+  last_read_ = now;
+  HandleWakeups(now);
+  Settle(now);
+  return waits && now < wait_until;
+}
+
+void UdpClient::OnWatched() { ReadOnLoop(true); }
+
+// What has come may be what the machine is about to miss.
+void UdpClient::OnAlarmBegins(Instant now) {
+  {
+    MutexLock lock(&mutex_);
+    if (reads_on_loop_) return;
+    if (link_.waiter == nullptr && now >= last_read_ + kReturnToLoop) {
+      ReadOnLoop(true);
+    } else {
+      SetAlarm(std::max(now, last_read_) + kReturnToLoop);
+    }
+  }
+  Read();
+}
+
+// It goes with its socket.
+void UdpClient::Destroy(UdpLink&) {}
+
+}  // namespace anywire::udp

@@ -1,0 +1,24 @@
+// What can be set of the udp transport.
+#ifndef ANYWIRE_TRANSPORTS_UDP_UDP_OPTIONS_H_
+#define ANYWIRE_TRANSPORTS_UDP_UDP_OPTIONS_H_
+
+#include <cstddef>
+
+#include "transports/udp/reliability/endpoint_machine.h"
+
+namespace anywire::udp {
+
+struct UdpOptions {
+  // Of both sides' connections. A path within the host is given datagrams of
+  // loopback_datagram_size instead of Options::max_datagram_size.
+  EndpointOptions endpoint;
+  // Bytes. The loopback's own limit is 64 KiB.
+  size_t loopback_datagram_size = 32 << 10;
+  // Connections that are open and wait for Accept; further ones are given up.
+  size_t backlog = 1024;
+  bool warn_beyond_loopback = true;
+};
+
+}  // namespace anywire::udp
+
+#endif  // ANYWIRE_TRANSPORTS_UDP_UDP_OPTIONS_H_

@@ -1,0 +1,118 @@
+#include "transports/udp/udp_transport.h"
+
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "transports/tcp/address_race.h"
+#include "transports/tcp/exposure.h"
+#include "transports/udp/udp_client.h"
+#include "transports/udp/udp_listener.h"
+
+namespace anywire {
+namespace {
+
+using Race = AddressRace<std::unique_ptr<Connection>>;
+
+class Attempt final : public AddressAttempt {
+ public:
+  explicit Attempt(std::shared_ptr<udp::UdpClient> client, Race::Done done)
+      : client_(std::move(client)), done_(std::move(done)) {
+    client_->OnEnd([this](const absl::Status& status) {
+      const Race::Done done = std::move(done_);  // it destroys us
+      if (!status.ok()) return done(status);
+      done(client_->TakeConnection());
+    });
+  }
+  ~Attempt() override { client_->OnEnd(nullptr); }
+
+ private:
+  const std::shared_ptr<udp::UdpClient> client_;
+  Race::Done done_;
+};
+
+// For finding out whether two listeners want the same.
+std::vector<EventLoop*> Sorted(std::vector<EventLoop*> loops) {
+  std::sort(loops.begin(), loops.end(), std::less<>());
+  return loops;
+}
+
+}  // namespace
+
+absl::Status UdpTransport::CheckAddress(absl::string_view address) const {
+  return ParseHostPort(address).status();
+}
+
+kj::Promise<UdpTransport::Connected> UdpTransport::Connect(EventLoop& loop,
+                                                           absl::string_view address,
+                                                           const ConnectOptions&) {
+  absl::StatusOr<HostPort> host_port = ParseHostPort(address);
+  if (!host_port.ok()) return Connected(host_port.status());
+  if (host_port->port == 0) {
+    return Connected(absl::InvalidArgumentError("port 0 is for listening only"));
+  }
+  return resolver_.Resolve(loop, std::move(*host_port))
+      .then([this, &loop, uri = absl::StrCat("udp://", address)](
+                Resolver::Addresses addresses) mutable -> kj::Promise<Connected> {
+        if (!addresses.ok()) return Connected(addresses.status());
+        return Race::Run(
+            loop, *addresses, std::move(uri),
+            [this, &loop](const SocketAddress& peer,
+                          Race::Done done) -> absl::StatusOr<std::unique_ptr<AddressAttempt>> {
+              auto client = udp::UdpClient::Begin(loop, peer, options_);
+              if (!client.ok()) return client.status();
+              return std::make_unique<Attempt>(*std::move(client), std::move(done));
+            });
+      });
+}
+
+absl::StatusOr<std::shared_ptr<udp::UdpServer>> UdpTransport::BindOrTakeOver(
+    const std::vector<EventLoop*>& loops, const SocketAddress& address) {
+  absl::StatusOr<std::shared_ptr<udp::UdpServer>> server =
+      udp::UdpServer::Bind(loops, address, options_);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (auto it = servers_.begin(); it != servers_.end();) {
+    it = it->second.expired() ? servers_.erase(it) : std::next(it);
+  }
+  if (server.ok()) {
+    servers_[(*server)->address().ToString()] = *server;
+  } else if (absl::IsAlreadyExists(server.status())) {
+    const auto found = servers_.find(address.ToString());
+    std::shared_ptr<udp::UdpServer> draining =
+        found == servers_.end() ? nullptr : found->second.lock();
+    if (draining != nullptr && Sorted(draining->loops()) == Sorted(loops) && draining->TryClaim()) {
+      return draining;
+    }
+  }
+  return server;
+}
+
+absl::StatusOr<std::unique_ptr<Listener>> UdpTransport::Listen(EventLoop& loop,
+                                                               absl::string_view address,
+                                                               const ListenOptions& options) {
+  absl::StatusOr<HostPort> host_port = ParseHostPort(address);
+  if (!host_port.ok()) return host_port.status();
+  absl::StatusOr<std::vector<SocketAddress>> addresses = LookUp(*host_port, /*numeric_only=*/true);
+  if (!addresses.ok()) addresses = LookUp(*host_port, /*numeric_only=*/false);
+  if (!addresses.ok()) return addresses.status();
+
+  std::vector<EventLoop*> loops = options.loops;
+  if (loops.empty()) loops.push_back(&loop);
+  absl::StatusOr<std::shared_ptr<udp::UdpServer>> server;
+  for (const SocketAddress& candidate : *addresses) {
+    server = BindOrTakeOver(loops, candidate);
+    if (server.ok()) break;
+  }
+  if (!server.ok()) return server.status();
+  const SocketAddress& bound = (*server)->address();
+  if (options_.warn_beyond_loopback) {
+    WarnIfExposed(bound, absl::StrCat("udp://", bound.ToString()));
+  }
+  return std::make_unique<udp::UdpListener>(loop, *std::move(server), options_.backlog);
+}
+
+std::string UdpTransport::FreshAddress(absl::string_view) { return "127.0.0.1:0"; }
+
+}  // namespace anywire
