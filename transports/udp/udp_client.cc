@@ -21,12 +21,12 @@ constexpr std::chrono::milliseconds kReturnToLoop(20);
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<UdpClient>> UdpClient::Begin(EventLoop& loop,
+absl::StatusOr<std::shared_ptr<UdpClient>> UdpClient::Begin(EventLoop& loop, WaiterPool& waiters,
                                                             const SocketAddress& peer,
                                                             const UdpOptions& options) {
   absl::StatusOr<DatagramSocket> socket = DatagramSocket::Connect(peer);
   if (!socket.ok()) return socket.status();
-  auto client = std::make_shared<UdpClient>(loop, std::move(*socket), peer, options);
+  auto client = std::make_shared<UdpClient>(loop, waiters, std::move(*socket), peer, options);
   absl::Status status = client->Open();
   if (!status.ok()) return status;
   MutexLock lock(&client->mutex_);
@@ -34,9 +34,9 @@ absl::StatusOr<std::shared_ptr<UdpClient>> UdpClient::Begin(EventLoop& loop,
   return client;
 }
 
-UdpClient::UdpClient(EventLoop& loop, DatagramSocket socket, const SocketAddress& peer,
-                     const UdpOptions& options)
-    : UdpSocket(loop, std::move(socket)), peer_(peer) {
+UdpClient::UdpClient(EventLoop& loop, WaiterPool& waiters, DatagramSocket socket,
+                     const SocketAddress& peer, const UdpOptions& options)
+    : UdpSocket(loop, waiters, std::move(socket)), peer_(peer) {
   MutexLock lock(&mutex_);
   Options connection = options.endpoint.connection;
   if (peer.IsLoopback()) connection.max_datagram_size = options.loopback_datagram_size;
@@ -66,9 +66,14 @@ void UdpClient::Take(Instant now, const DatagramPath&, absl::Span<const uint8_t>
   Touch(link_);
 }
 
-// Anybody can make it up. So it ends nothing but attempts, of which there may be more.
+// Anybody can make it up. So it ends at once nothing but attempts, of which there may be more.
 void UdpClient::OnIcmp(int error) {
-  if (link_.machine->state() != UdpLink::State::kOpening || !refused_.ok()) return;
+  if (link_.machine->state() != UdpLink::State::kOpening) {
+    if (error == ECONNREFUSED) link_.machine->HandleRefusal(Clock::now());
+    Touch(link_);
+    return;
+  }
+  if (!refused_.ok()) return;
   refused_ = error == ECONNREFUSED
                  ? absl::UnavailableError(absl::StrCat(peer_.ToString(), ": nobody listens there"))
                  : ErrnoStatus(error, peer_.ToString());
@@ -95,13 +100,7 @@ bool UdpClient::Await(UdpLink& link, Instant wait_until) {
   }
   const bool waits = wait_until > Instant();
   if (waits) {
-    Waiter& waiter = Waiter::OfThisThread();
-    link.waiter = &waiter;
-    const Instant until = std::min(wait_until, link.machine->NextWakeup());
-    mutex_.Unlock();
-    waiter.Wait(socket_.fd(), until);
-    mutex_.Lock();
-    link.waiter = nullptr;
+    WaitFor(link, socket_.fd(), std::min(wait_until, link.machine->NextWakeup()));
   }
   mutex_.Unlock();
   Read();

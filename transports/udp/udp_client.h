@@ -20,10 +20,10 @@ namespace anywire::udp {
 class UdpClient final : public UdpSocket, public std::enable_shared_from_this<UdpClient> {
  public:
   // `peer`: a client of it begins to connect. On the loop's thread.
-  static absl::StatusOr<std::shared_ptr<UdpClient>> Begin(EventLoop& loop,
+  static absl::StatusOr<std::shared_ptr<UdpClient>> Begin(EventLoop& loop, WaiterPool& waiters,
                                                           const SocketAddress& peer,
                                                           const UdpOptions& options);
-  UdpClient(EventLoop& loop, DatagramSocket socket, const SocketAddress& peer,
+  UdpClient(EventLoop& loop, WaiterPool& waiters, DatagramSocket socket, const SocketAddress& peer,
             const UdpOptions& options);  // use Begin
   ~UdpClient() noexcept override;
 

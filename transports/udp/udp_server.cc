@@ -18,9 +18,9 @@ constexpr int kMaxReads = 1024;
 // ---- UdpServerSocket
 
 UdpServerSocket::UdpServerSocket(std::weak_ptr<UdpServer> server, const SocketAddress& bound,
-                                 EventLoop& loop, DatagramSocket socket,
+                                 EventLoop& loop, WaiterPool& waiters, DatagramSocket socket,
                                  const EndpointOptions& options)
-    : UdpSocket(loop, std::move(socket)),
+    : UdpSocket(loop, waiters, std::move(socket)),
       server_(std::move(server)),
       bound_(bound),
       machine_(options, pool_, SystemRandomKey()) {}
@@ -115,6 +115,7 @@ void UdpServerSocket::Destroy(UdpLink& link) { links_.erase(&link); }
 // ---- UdpServer
 
 absl::StatusOr<std::shared_ptr<UdpServer>> UdpServer::Bind(const std::vector<EventLoop*>& loops,
+                                                           WaiterPool& waiters,
                                                            const SocketAddress& address,
                                                            const UdpOptions& options) {
   // Alone, so that an address that is taken is found to be; the others then join it.
@@ -141,7 +142,7 @@ absl::StatusOr<std::shared_ptr<UdpServer>> UdpServer::Bind(const std::vector<Eve
       std::max(endpoint.connection.max_datagram_size, options.loopback_datagram_size);
   auto server = std::make_shared<UdpServer>(loops, *bound);
   for (size_t i = 0; i < sockets.size(); ++i) {
-    server->sockets_.push_back(std::make_unique<UdpServerSocket>(server, *bound, *loops[i],
+    server->sockets_.push_back(std::make_unique<UdpServerSocket>(server, *bound, *loops[i], waiters,
                                                                  std::move(sockets[i]), endpoint));
     absl::Status status = server->sockets_.back()->Watch();
     if (!status.ok()) return status;

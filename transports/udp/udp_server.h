@@ -28,7 +28,7 @@ class UdpServerSocket final : public UdpSocket {
  public:
   // `server` has it, and `bound` is where.
   UdpServerSocket(std::weak_ptr<UdpServer> server, const SocketAddress& bound, EventLoop& loop,
-                  DatagramSocket socket, const EndpointOptions& options);
+                  WaiterPool& waiters, DatagramSocket socket, const EndpointOptions& options);
   ~UdpServerSocket() noexcept override;
 
   // ---- any thread
@@ -66,6 +66,7 @@ class UdpServer final : public std::enable_shared_from_this<UdpServer> {
  public:
   // ALREADY_EXISTS when the address is taken. On any loop's thread; `loops` is not empty.
   static absl::StatusOr<std::shared_ptr<UdpServer>> Bind(const std::vector<EventLoop*>& loops,
+                                                         WaiterPool& waiters,
                                                          const SocketAddress& address,
                                                          const UdpOptions& options);
   // Use Bind.

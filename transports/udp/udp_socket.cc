@@ -29,8 +29,8 @@ ReceiveBatch& ReceiveBatchOfThisThread() {
 
 }  // namespace
 
-UdpSocket::UdpSocket(EventLoop& loop, DatagramSocket socket)
-    : Alarm(loop), loop_(loop), socket_(std::move(socket)) {}
+UdpSocket::UdpSocket(EventLoop& loop, WaiterPool& waiters, DatagramSocket socket)
+    : Alarm(loop), loop_(loop), waiters_(waiters), socket_(std::move(socket)) {}
 
 UdpSocket::~UdpSocket() noexcept {
   if (is_watched_) loop_.RemoveWatch(socket_.fd(), *this);

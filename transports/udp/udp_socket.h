@@ -56,7 +56,8 @@ class UdpSocket : private EventLoop::Watch, private EventLoop::Alarm {
   void LetGo(UdpLink& link, std::shared_ptr<void> keep) ABSL_LOCKS_EXCLUDED(mutex_);
 
  protected:
-  UdpSocket(EventLoop& loop, DatagramSocket socket);
+  // `waiters` outlives it.
+  UdpSocket(EventLoop& loop, WaiterPool& waiters, DatagramSocket socket);
   // Watches the descriptor.
   absl::Status Open();
 
@@ -96,12 +97,15 @@ class UdpSocket : private EventLoop::Watch, private EventLoop::Alarm {
   void Note(UdpLink& link) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the loop's thread takes in what comes as it comes.
   void ReadOnLoop(bool on) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The link's waiter waits, as Waiter::Wait does. Releases and retakes the lock.
+  void WaitFor(UdpLink& link, int fd, Instant until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Has the loop look after this socket, and call OnAlarmBegins, no later than that.
   void SetAlarm(Instant when) { SetNoLaterThan(when); }
   // Before it is forgotten in another way than by Destroy.
   void Forget(UdpLink& link) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { wakeups_.Remove(link); }
 
   EventLoop& loop_;
+  WaiterPool& waiters_;
   mutable Mutex mutex_ ABSL_ACQUIRED_AFTER(read_mutex_);
   DatagramSocket socket_;
   BufferPool pool_ ABSL_GUARDED_BY(mutex_);

@@ -58,14 +58,18 @@ absl::StatusOr<absl::Span<const ReceivedFrame>> UdpSocket::Receive(UdpLink& link
   }
 }
 
-bool UdpSocket::Await(UdpLink& link, Instant wait_until) {
-  if (wait_until <= Instant()) return false;
-  Waiter& waiter = Waiter::OfThisThread();
-  link.waiter = &waiter;
+void UdpSocket::WaitFor(UdpLink& link, int fd, Instant until) {
+  const WaiterPool::Borrowed waiter(waiters_);
+  link.waiter = &*waiter;
   mutex_.Unlock();
-  waiter.Wait(-1, wait_until);
+  waiter->Wait(fd, until);
   mutex_.Lock();
   link.waiter = nullptr;
+}
+
+bool UdpSocket::Await(UdpLink& link, Instant wait_until) {
+  if (wait_until <= Instant()) return false;
+  WaitFor(link, -1, wait_until);
   return wait_until == Instant::max() || Clock::now() < wait_until;
 }
 

@@ -61,7 +61,7 @@ kj::Promise<UdpTransport::Connected> UdpTransport::Connect(EventLoop& loop,
             loop, *addresses, std::move(uri),
             [this, &loop](const SocketAddress& peer,
                           Race::Done done) -> absl::StatusOr<std::unique_ptr<AddressAttempt>> {
-              auto client = udp::UdpClient::Begin(loop, peer, options_);
+              auto client = udp::UdpClient::Begin(loop, waiters_, peer, options_);
               if (!client.ok()) return client.status();
               return std::make_unique<Attempt>(*std::move(client), std::move(done));
             });
@@ -71,7 +71,7 @@ kj::Promise<UdpTransport::Connected> UdpTransport::Connect(EventLoop& loop,
 absl::StatusOr<std::shared_ptr<udp::UdpServer>> UdpTransport::BindOrTakeOver(
     const std::vector<EventLoop*>& loops, const SocketAddress& address) {
   absl::StatusOr<std::shared_ptr<udp::UdpServer>> server =
-      udp::UdpServer::Bind(loops, address, options_);
+      udp::UdpServer::Bind(loops, waiters_, address, options_);
   const std::lock_guard<std::mutex> lock(mutex_);
   for (auto it = servers_.begin(); it != servers_.end();) {
     it = it->second.expired() ? servers_.erase(it) : std::next(it);

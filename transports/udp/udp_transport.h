@@ -42,6 +42,7 @@ class UdpTransport final : public Transport {
 
   const udp::UdpOptions options_;
   Resolver resolver_;
+  udp::WaiterPool waiters_;
   std::mutex mutex_;
   std::map<std::string, std::weak_ptr<udp::UdpServer>> servers_;  // guarded by mutex_; by address
 };

@@ -15,11 +15,6 @@ constexpr std::chrono::milliseconds kLookUp(10);
 
 }  // namespace
 
-Waiter& Waiter::OfThisThread() {
-  thread_local Waiter waiter;
-  return waiter;
-}
-
 Waiter::Waiter() : wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 void Waiter::Wait(int fd, Instant until) {
@@ -39,6 +34,23 @@ void Waiter::Wait(int fd, Instant until) {
 void Waiter::Wake() const {
   const uint64_t one = 1;
   (void)!write(wake_fd_.get(), &one, sizeof(one));
+}
+
+std::unique_ptr<Waiter> WaiterPool::Take() {
+  {
+    MutexLock lock(&mutex_);
+    if (!idle_.empty()) {
+      std::unique_ptr<Waiter> waiter = std::move(idle_.back());
+      idle_.pop_back();
+      return waiter;
+    }
+  }
+  return std::make_unique<Waiter>();
+}
+
+void WaiterPool::Return(std::unique_ptr<Waiter> waiter) {
+  MutexLock lock(&mutex_);
+  if (idle_.size() < kMostKept) idle_.push_back(std::move(waiter));
 }
 
 }  // namespace anywire::udp

@@ -1,4 +1,5 @@
 // What comes: packets, chunks, and what they say of our own packets.
+#include <algorithm>
 #include <optional>
 
 #include "absl/strings/escaping.h"
@@ -45,6 +46,17 @@ void ConnectionMachine::HandleOpening(Instant now, PacketKind kind,
   }
 }
 
+void ConnectionMachine::HandleRefusal(Instant now) {
+  if (state_ != State::kOpen && state_ != State::kClosing) return;
+  if (doubt_ends_ == kNever) {
+    doubt_ends_ = now + std::max(kLeastDoubt, kDoubtProbeTimeouts * loss_.ProbeTimeout());
+    refusals_ = 0;
+    ping_due_ = true;
+    probes_due_ = std::max(probes_due_, 1);
+  }
+  ++refusals_;
+}
+
 void ConnectionMachine::HandleData(Instant now, const DataPacket& packet) {
   if (state_ == State::kEnded || !received_.IsNew(packet.number)) return;
   if (state_ == State::kHalfOpen) {
@@ -53,6 +65,7 @@ void ConnectionMachine::HandleData(Instant now, const DataPacket& packet) {
     if (accepts_sent_ == 1) loss_.SeedRtt(now, now - accept_sent_);
   }
   idle_since_ = last_sign_ = now;
+  doubt_ends_ = kNever;
   sent_since_received_ = false;
   bool ack_eliciting = false;
   const char* const breach = HandleChunks(now, packet.chunks, &ack_eliciting);

@@ -104,7 +104,7 @@ Instant ConnectionMachine::NextWakeup() const {
     case State::kOpen:
     case State::kClosing:
       return std::min({loss_.timer(), received_.ack_due(), paced_until_, IdleDeadline(),
-                       KeepAliveDeadline(), end_due_});
+                       KeepAliveDeadline(), doubt_ends_, end_due_});
     case State::kEnded:
       break;
   }
@@ -127,6 +127,13 @@ void ConnectionMachine::HandleWakeup(Instant now) {
         absl::StrCat("nothing has come from the peer for ",
                      absl::FormatDuration(absl::FromChrono(idle_timeout_)))));
     return;
+  }
+  if (now >= doubt_ends_) {
+    doubt_ends_ = kNever;
+    if (refusals_ >= kRefusals) {
+      End(absl::UnavailableError("the peer's host says that nobody is there"));
+      return;
+    }
   }
   if (now >= KeepAliveDeadline()) {
     last_sign_ = now;

@@ -62,6 +62,10 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
   void HandleDatagram(Instant now, absl::Span<const uint8_t> datagram);
   // A DATA packet for our id, whose check is right; the endpoint of a server hands it in.
   void HandleData(Instant now, const DataPacket& packet);
+  // Something that anybody can make up, ICMP for instance, says that nobody is where the peer was.
+  // The peer is asked; when it does not answer and the same is said again and again, the connection
+  // ends, long before an idle one would.
+  void HandleRefusal(Instant now);
   // A server's: the client has not seen our ACCEPT.
   void ResendAccept() { accept_due_ = state_ == State::kHalfOpen; }
 
@@ -164,6 +168,11 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
 
   // RFC 9000, sections 10.1 and 10.2: no end is found in less, and one lasts as long.
   static constexpr int kEndProbeTimeouts = 3;
+  // How long a peer has to answer that is said to be gone, with probes all the while, and how often
+  // that has to be said.
+  static constexpr int kDoubtProbeTimeouts = 8;
+  static constexpr Duration kLeastDoubt = std::chrono::milliseconds(100);
+  static constexpr int kRefusals = 3;
 
   const Options options_;
   BufferPool& pool_;
@@ -193,7 +202,9 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
   Instant idle_since_;  // the last packet came, or what was first sent after that
   bool sent_since_received_ = false;
   bool keep_alive_ = false;
-  Instant last_sign_;  // of life, or the last time that one was asked for
+  Instant last_sign_;            // of life, or the last time that one was asked for
+  Instant doubt_ends_ = kNever;  // whether the peer is there, until it is heard of
+  int refusals_ = 0;             // since that began
   bool ping_due_ = false;
   int probes_due_ = 0;  // packets past the congestion window
   bool close_due_ = false;

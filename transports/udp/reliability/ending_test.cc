@@ -53,6 +53,43 @@ TEST_F(EndingTest, WhatIsBeingFilledOutlivesTheEnd) {
   }
 }
 
+TEST_F(EndingTest, PeerThatIsGoneIsNoticedByRefusals) {
+  Open();
+  // From now on its host refuses whatever comes.
+  network_->on_datagram = [this](bool to_server, Datagram&) {
+    if (to_server) client().HandleRefusal(network_->now());
+    return !to_server;
+  };
+  Send(client(), 1, "anybody?");
+  const Instant begin = network_->now();
+  EXPECT_TRUE(network_->RunUntil([&] { return client().state() == State::kEnded; }, seconds(5)));
+  EXPECT_LT(network_->now() - begin, seconds(1));
+  EXPECT_EQ(absl::StatusCode::kUnavailable, client().status().code());
+  EXPECT_THAT(std::string(client().status().message()), HasSubstr("nobody is there"));
+}
+
+// Whoever makes refusals up does not keep the peer from answering.
+TEST_F(EndingTest, RefusalsEndNobodyWhoAnswers) {
+  Open();
+  for (int i = 0; i < 1000; ++i) {
+    client().HandleRefusal(network_->now());
+    server().HandleRefusal(network_->now());
+    network_->RunFor(milliseconds(1));
+  }
+  EXPECT_EQ(State::kOpen, client().state());
+  EXPECT_EQ(State::kOpen, server().state());
+}
+
+// Nor does what is said once count, even if the answer is late.
+TEST_F(EndingTest, FewRefusalsEndNobody) {
+  Open();
+  network_->on_datagram = [](bool to_server, Datagram&) { return !to_server; };
+  client().HandleRefusal(network_->now());
+  client().HandleRefusal(network_->now());
+  network_->RunFor(seconds(5));
+  EXPECT_EQ(State::kOpen, client().state());
+}
+
 // The goodbye overtakes what it follows.
 TEST_F(EndingTest, CloseWaitsForWhatWasLost) {
   Open();
