@@ -27,12 +27,14 @@
 namespace anywire::udp {
 namespace {
 
+using anywire::test::Content;
+using anywire::test::Frame;
+using anywire::test::Patience;
+using anywire::test::Peer;
+using anywire::test::TestSeed;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using test::Content;
 using test::DatagramFaults;
-using test::Frame;
-using test::Peer;
 using ::testing::HasSubstr;
 
 using Connected = absl::StatusOr<std::unique_ptr<Connection>>;
@@ -54,8 +56,7 @@ class UdpTransportTest : public ::testing::Test {
 
   absl::Status Listen(const std::string& address, const Transport::ListenOptions& options = {}) {
     absl::StatusOr<std::unique_ptr<Listener>> listener = absl::UnknownError("");
-    server_loop_.RunAndWait(
-        [&] { listener = transport_->Listen(server_loop_, address, options); });
+    server_loop_.RunAndWait([&] { listener = transport_->Listen(server_loop_, address, options); });
     if (!listener.ok()) return listener.status();
     listener_ = *std::move(listener);
     return absl::OkStatus();
@@ -91,7 +92,8 @@ class UdpTransportTest : public ::testing::Test {
     return Await(client_loop_, [&] { return transport_->Connect(client_loop_, address, {}); });
   }
   Connected Accept(milliseconds limit = milliseconds(30'000)) {
-    return Await(server_loop_, [&] { return listener_->Accept(); }, limit);
+    return Await(
+        server_loop_, [&] { return listener_->Accept(); }, limit);
   }
   // Another connection, the last of clients_ and of servers_.
   void Join(const std::string& address) {
@@ -110,6 +112,22 @@ class UdpTransportTest : public ::testing::Test {
     EXPECT_EQ((Frame{3, "there"}), server().ReceiveOne().value_or(Frame{}));
     ASSERT_TRUE(server().Send(4, "and back").ok());
     EXPECT_EQ((Frame{4, "and back"}), client().ReceiveOne().value_or(Frame{}));
+  }
+
+  // All of it goes without a word, if the linger_timeout is 0.
+  void VanishServer() {
+    DatagramFaults faults;
+    faults.LoseUnless([](absl::Span<const uint8_t>) { return false; });
+    const std::string port = Target().substr(Target().rfind(':') + 1);
+    const SocketAddress address =
+        LookUp({"127.0.0.1", static_cast<uint16_t>(std::stoi(port))}, true).value().at(0);
+    servers_.clear();
+    Close();
+    const Instant patience = Patience();
+    while (!DatagramSocket::Bind(address, DatagramSocket::Reuse::kNone).ok()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), patience) << "its socket is not closed";
+      server_loop_.RunAndWait([] {});
+    }
   }
 
   std::unique_ptr<UdpTransport> transport_ = std::make_unique<UdpTransport>(Quiet());
@@ -149,7 +167,7 @@ TEST_F(UdpTransportTest, EveryAddressOfTheHost) {
       const ConnectionInfo& at_client = client().connection().info();
       const ConnectionInfo& at_server = server().connection().info();
       const std::string mapped = host[0] != '[' && bound[0] == '[' ? "[::ffff:" : "";
-      EXPECT_THAT(at_server.local_address, HasSubstr(mapped + (mapped.empty() ? host : host)));
+      EXPECT_THAT(at_server.local_address, HasSubstr(mapped + host));
       EXPECT_THAT(at_client.remote_address, HasSubstr(host));
       EXPECT_TRUE(at_client.host_private && at_server.host_private);
     }
@@ -225,13 +243,7 @@ TEST_F(UdpTransportTest, RestartedServerIsNoticedInARoundTrip) {
   const std::string address = Target();
   Join(address);
   ExpectEcho();
-  {
-    // It goes without a word.
-    DatagramFaults faults;
-    faults.LoseUnless([](absl::Span<const uint8_t>) { return false; });
-    servers_.clear();
-    Close();
-  }
+  VanishServer();
   ASSERT_TRUE(Listen(address).ok());
   const Instant begin = std::chrono::steady_clock::now();
   ASSERT_TRUE(client().Send(1, "do you remember me?").ok());
@@ -248,13 +260,7 @@ TEST_F(UdpTransportTest, KilledServerIsNoticedByItsHost) {
   ASSERT_TRUE(Listen("127.0.0.1:0").ok());
   Join(Target());
   ExpectEcho();
-  {
-    DatagramFaults faults;
-    faults.LoseUnless([](absl::Span<const uint8_t>) { return false; });
-    servers_.clear();
-    Close();
-    server_loop_.RunAndWait([] {});  // the socket is closed now
-  }
+  VanishServer();
   const Instant begin = std::chrono::steady_clock::now();
   ASSERT_TRUE(client().Send(1, "anybody?").ok());
   const absl::Status end = client().ReceiveEnd();
@@ -267,7 +273,7 @@ TEST_F(UdpTransportTest, KilledServerIsNoticedByItsHost) {
 
 // A reply, and then its server goes, over a path that loses every third datagram.
 TEST_F(UdpTransportTest, WhatWasSentArrivesThoughItsSenderHasGone) {
-  std::mt19937_64 random(test::TestSeed(7));
+  std::mt19937_64 random(TestSeed(7));
   ASSERT_TRUE(Listen("127.0.0.1:0").ok());
   for (int round = 0; round < 10; ++round) {
     Join(Target());
@@ -304,7 +310,7 @@ TEST_F(UdpTransportTest, LingeringEnds) {
   Close();
   // Free for everybody, even for other loops.
   EventLoop other("other");
-  const Instant patience = test::Patience();
+  const Instant patience = Patience();
   absl::Status status = absl::AlreadyExistsError("");
   while (!status.ok() && std::chrono::steady_clock::now() < patience) {
     status = Listen(address, {.loops = {&other}});
@@ -364,7 +370,8 @@ TEST_F(UdpTransportTest, ConnectionsThatWaitForAcceptAreLimited) {
     Connected client = Connect(Target());
     ASSERT_TRUE(client.ok()) << client.status();
     clients_.push_back(std::make_unique<Peer>(client_loop_, *std::move(client)));
-    ASSERT_TRUE(clients_.back()->Send(1, "x").ok());
+    // (It may have been given up by now.)
+    EXPECT_TRUE(clients_.back()->Send(1, "x").ok() || i == 2);
     server_loop_.RunAndWait([] {});
   }
   EXPECT_THAT(std::string(client().ReceiveEnd().message()), HasSubstr("wait to be accepted"));
@@ -391,7 +398,7 @@ TEST_F(UdpTransportTest, ConnectionsAreLimited) {
 // ---- strangers
 
 TEST_F(UdpTransportTest, WhatStrangersSendHarmsNobody) {
-  std::mt19937_64 random(test::TestSeed(9));
+  std::mt19937_64 random(TestSeed(9));
   ASSERT_TRUE(Listen("127.0.0.1:0").ok());
   // What is really said, to be changed a little.
   std::vector<std::string> heard;
@@ -441,9 +448,9 @@ TEST_F(UdpTransportTest, FullSocketIsWaitedFor) {
     DatagramFaults faults;
     for (uint64_t i = 0; i < 50; ++i) {
       faults.FailSends(static_cast<int>(i % 3), 2, error);
-      ASSERT_TRUE(client().Send(1, Content(1, i, 20'000 - 15'000 * (i % 2))).ok());
+      ASSERT_TRUE(client().Send(1, Content(1, i, 16'000 - 11'000 * (i % 2))).ok());
       ASSERT_TRUE(server().Send(2, Content(2, i, 100)).ok());
-      EXPECT_EQ(Content(1, i, 20'000 - 15'000 * (i % 2)),
+      EXPECT_EQ(Content(1, i, 16'000 - 11'000 * (i % 2)),
                 server().ReceiveOne().value_or(Frame{}).bytes);
       EXPECT_EQ(Content(2, i, 100), client().ReceiveOne().value_or(Frame{}).bytes);
       if (HasFailure()) return;
