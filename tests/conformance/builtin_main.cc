@@ -1,11 +1,21 @@
 // Runs the conformance cases that are linked in on the transports that come with anywire.
+#include <chrono>
+#include <memory>
+
 #include "anywire/builtin.h"
 #include "tests/conformance/rpc_suite.h"
+#include "transports/udp/udp_transport.h"
 
 namespace {
 
 anywire::TransportRegistry BuiltinTransports() {
   anywire::TransportRegistry registry;
+  // As it is, but for how long it takes to notice a peer that was killed without a word: within the
+  // patience of a test.
+  anywire::udp::UdpOptions udp;
+  udp.endpoint.connection.keepalive_interval = std::chrono::milliseconds(500);
+  udp.endpoint.connection.idle_timeout = std::chrono::seconds(3);
+  registry.Register(std::make_unique<anywire::UdpTransport>(udp)).IgnoreError();
   anywire::RegisterBuiltinTransports(registry);
   return registry;
 }

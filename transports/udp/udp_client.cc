@@ -93,14 +93,15 @@ void UdpClient::OnTurnEnds() {
   std::exchange(tell_, nullptr)(status);
 }
 
-bool UdpClient::Await(UdpLink& link, Instant wait_until) {
-  if (!link.is_watching && reads_on_loop_) {
+bool UdpClient::Await(UdpLink& link, Waiter* UdpLink::*waiter, Instant wait_until) {
+  // (A sender that waits for room reads in the loop's place, rather than both.)
+  if (reads_on_loop_ && (!link.is_watching || waiter == &UdpLink::sender)) {
     ReadOnLoop(false);
     SetAlarm(Clock::now() + kReturnToLoop);
   }
   const bool waits = wait_until > Instant();
   if (waits) {
-    WaitFor(link, socket_.fd(), std::min(wait_until, link.machine->NextWakeup()));
+    WaitFor(link, waiter, socket_.fd(), std::min(wait_until, link.machine->NextWakeup()));
   }
   mutex_.Unlock();
   Read();
@@ -119,7 +120,7 @@ void UdpClient::OnAlarmBegins(Instant now) {
   {
     MutexLock lock(&mutex_);
     if (reads_on_loop_) return;
-    if (link_.waiter == nullptr && now >= last_read_ + kReturnToLoop) {
+    if (link_.receiver == nullptr && link_.sender == nullptr && now >= last_read_ + kReturnToLoop) {
       ReadOnLoop(true);
     } else {
       SetAlarm(std::max(now, last_read_) + kReturnToLoop);

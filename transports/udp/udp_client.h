@@ -35,7 +35,7 @@ class UdpClient final : public UdpSocket, public std::enable_shared_from_this<Ud
  private:
   void Take(Instant now, const DatagramPath& from, absl::Span<const uint8_t> datagram) override;
   void OnIcmp(int error) override;
-  bool Await(UdpLink& link, Instant wait_until) override;
+  bool Await(UdpLink& link, Waiter* UdpLink::*waiter, Instant wait_until) override;
   void OnWatched() override;
   void OnAlarmBegins(Instant now) override;
   void OnTurnEnds() override;

@@ -28,6 +28,9 @@ class UdpConnection final : public Connection {
   }
   bool Publish() override { return socket_.Publish(link_); }
   absl::Status Transmit() override { return socket_.Transmit(link_); }
+  absl::Status TransmitUntil(Instant wait_until) override {
+    return socket_.TransmitUntil(link_, wait_until);
+  }
   absl::StatusOr<absl::Span<const ReceivedFrame>> Receive(Instant wait_until) override {
     return socket_.Receive(link_, wait_until);
   }

@@ -28,7 +28,9 @@ struct UdpLink {
   bool has_published = false;            // since it last transmitted
   bool has_given = false;                // frames, which it has not released
   bool has_room_news = false;            // OnWritable is due
-  Waiter* waiter = nullptr;              // of a thread that waits in Receive
+  Waiter* receiver = nullptr;            // a thread that waits in Receive
+  Waiter* sender = nullptr;              // and in TransmitUntil
+  bool is_telling_room = false;          // a thread is in OnWritable
 
   // ---- its socket
   bool is_lingering = false;  // it has been let go of

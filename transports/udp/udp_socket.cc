@@ -94,11 +94,7 @@ void UdpSocket::Tell() {
     Connection::Events* const events = link->events;
     if (events == nullptr) continue;
     telling_ = link;
-    if (std::exchange(link->has_room_news, false)) {
-      mutex_.Unlock();
-      events->OnWritable();
-      mutex_.Lock();
-    }
+    TellRoom(*link, /*by_loop=*/true);
     if (telling_ == link && link->is_watching && link->is_readable()) {
       mutex_.Unlock();
       events->OnReadable();
@@ -117,6 +113,21 @@ void UdpSocket::Tell() {
   if (has_lingered && std::exchange(is_kept_, false)) {
     lingering_ends_->fulfill();
     lingering_ends_ = nullptr;
+  }
+}
+
+void UdpSocket::TellRoom(UdpLink& link, bool by_loop) {
+  // Whoever is in it looks again.
+  if (link.is_telling_room || link.events == nullptr) return;
+  Connection::Events& events = *link.events;
+  while (link.has_room_news) {
+    link.has_room_news = false;
+    link.is_telling_room = true;
+    mutex_.Unlock();
+    events.OnWritable();
+    mutex_.Lock();
+    if (by_loop && telling_ != &link) return;  // inside, it was destroyed
+    link.is_telling_room = false;
   }
 }
 
@@ -233,8 +244,12 @@ void UdpSocket::Flush(UdpLink& link, Instant now) {
 
 void UdpSocket::Note(UdpLink& link) {
   if (link.machine->TakeRoom()) link.has_room_news = true;
-  if (link.waiter != nullptr && link.is_readable()) {
-    std::exchange(link.waiter, nullptr)->Wake();
+  if (link.receiver != nullptr && link.is_readable()) {
+    std::exchange(link.receiver, nullptr)->Wake();
+  }
+  if (link.sender != nullptr &&
+      (link.has_room_news || link.has_ended() || !link.machine->has_unsent())) {
+    std::exchange(link.sender, nullptr)->Wake();
   }
   const bool is_to_be_told = link.has_room_news || (link.is_watching && link.is_readable());
   if (!link.is_over() && (link.events == nullptr || !is_to_be_told)) return;

@@ -47,6 +47,7 @@ class UdpSocket : private EventLoop::Watch, private EventLoop::Alarm {
       ABSL_LOCKS_EXCLUDED(mutex_);
   bool Publish(UdpLink& link) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Transmit(UdpLink& link) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status TransmitUntil(UdpLink& link, Instant wait_until) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<absl::Span<const ReceivedFrame>> Receive(UdpLink& link, Instant wait_until)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void ReleaseFrames(UdpLink& link) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -68,9 +69,10 @@ class UdpSocket : private EventLoop::Watch, private EventLoop::Alarm {
   virtual void OnIcmp(int /*error*/) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {}
   // Whatever has happened to the link, its machine's datagrams have been sent since.
   virtual void OnSettled(UdpLink& /*link*/) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {}
-  // Waits, as long as nothing happens, until `wait_until`; false when that has come. Releases and
-  // retakes the lock.
-  virtual bool Await(UdpLink& link, Instant wait_until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Waits, as long as nothing happens, until `wait_until`; false when that has come. `waiter` is
+  // the link's for what it waits for. Releases and retakes the lock.
+  virtual bool Await(UdpLink& link, Waiter* UdpLink::*waiter, Instant wait_until)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Its owner wants to be told of what comes.
   virtual void OnWatched() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {}
   // On the loop's thread: at the alarm, and at the end of each turn.
@@ -97,8 +99,9 @@ class UdpSocket : private EventLoop::Watch, private EventLoop::Alarm {
   void Note(UdpLink& link) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the loop's thread takes in what comes as it comes.
   void ReadOnLoop(bool on) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The link's waiter waits, as Waiter::Wait does. Releases and retakes the lock.
-  void WaitFor(UdpLink& link, int fd, Instant until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Waits as Waiter::Wait does. Releases and retakes the lock.
+  void WaitFor(UdpLink& link, Waiter* UdpLink::*waiter, int fd, Instant until)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Has the loop look after this socket, and call OnAlarmBegins, no later than that.
   void SetAlarm(Instant when) { SetNoLaterThan(when); }
   // Before it is forgotten in another way than by Destroy.
@@ -116,6 +119,8 @@ class UdpSocket : private EventLoop::Watch, private EventLoop::Alarm {
   void OnAlarm(Instant now) override;
   void EndTurn() ABSL_LOCKS_EXCLUDED(mutex_);
   void Tell() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Calls OnWritable if it is due and no thread is in it. Releases and retakes the lock.
+  void TellRoom(UdpLink& link, bool by_loop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // The system has no room for the rest of `batch`.
   void Block(const SendBatch& batch, size_t sent, const DatagramPath& path, int error)

@@ -36,6 +36,20 @@ absl::Status UdpSocket::Transmit(UdpLink& link) {
   return absl::OkStatus();
 }
 
+absl::Status UdpSocket::TransmitUntil(UdpLink& link, Instant wait_until) {
+  MutexLock lock(&mutex_);
+  if (link.has_ended()) return EndOf(link);
+  link.has_published = false;
+  Flush(link, Clock::now());
+  while (!link.has_ended() && !link.has_room_news && link.machine->has_unsent()) {
+    if (!Await(link, &UdpLink::sender, wait_until)) break;
+  }
+  if (link.is_watching) OnWatched();
+  if (link.has_ended()) return EndOf(link);
+  TellRoom(link, /*by_loop=*/false);
+  return absl::OkStatus();
+}
+
 absl::Status UdpSocket::EndOf(const UdpLink& link) const {
   if (!link.is_aborted) return link.machine->status();
   return absl::UnavailableError("the connection was aborted on this side");
@@ -54,22 +68,22 @@ absl::StatusOr<absl::Span<const ReceivedFrame>> UdpSocket::Receive(UdpLink& link
     }
     if (link.has_ended()) return EndOf(link);
     if (late) return frames;
-    late = !Await(link, wait_until);
+    late = !Await(link, &UdpLink::receiver, wait_until);
   }
 }
 
-void UdpSocket::WaitFor(UdpLink& link, int fd, Instant until) {
+void UdpSocket::WaitFor(UdpLink& link, Waiter* UdpLink::*waiter_of, int fd, Instant until) {
   const WaiterPool::Borrowed waiter(waiters_);
-  link.waiter = &*waiter;
+  link.*waiter_of = &*waiter;
   mutex_.Unlock();
   waiter->Wait(fd, until);
   mutex_.Lock();
-  link.waiter = nullptr;
+  link.*waiter_of = nullptr;
 }
 
-bool UdpSocket::Await(UdpLink& link, Instant wait_until) {
+bool UdpSocket::Await(UdpLink& link, Waiter* UdpLink::*waiter, Instant wait_until) {
   if (wait_until <= Instant()) return false;
-  WaitFor(link, -1, wait_until);
+  WaitFor(link, waiter, -1, wait_until);
   return wait_until == Instant::max() || Clock::now() < wait_until;
 }
 

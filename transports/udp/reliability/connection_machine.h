@@ -88,6 +88,8 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
   bool Publish();
   // Once after there was no room for a frame: whether there is again.
   bool TakeRoom();
+  // Whether that is still to come, or frames have not been sent once.
+  bool has_unsent() const { return sender_.lacks_room() || !sender_.all_sent(); }
   // The largest frame that NewFrame gives and Receive delivers; known when no longer kOpening.
   size_t max_frame_size() const { return max_frame_size_; }
 

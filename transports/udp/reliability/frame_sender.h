@@ -39,6 +39,8 @@ class FrameSender {
   absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size);
   // Once after there was no room for a frame: whether there is again.
   bool TakeRoom();
+  // Whether it is still to be.
+  bool lacks_room() const { return refused_; }
 
   // What the peer allows in all; a lower value than before changes nothing.
   void OnCredit(uint64_t credit);
