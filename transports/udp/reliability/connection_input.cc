@@ -73,7 +73,7 @@ void ConnectionMachine::HandleData(Instant now, const DataPacket& packet) {
     Breach(breach);
     return;
   }
-  received_.Record(now, packet.number, ack_eliciting);
+  received_.Record(now, packet.number, packet.chunks.size(), ack_eliciting);
   CheckPeerClosed(now);
   CheckClosed();
 }

@@ -23,7 +23,7 @@ const Options& Checked(const Options& options) {
   CheckRange<Duration>(microseconds(1), options.initial_rtt, kLongestInitialRtt);
   CheckRange<Duration>(microseconds(1), options.granularity, kLongestGranularity);
   CheckRange(Duration(0), options.max_ack_delay, kLongestMaxAckDelay);
-  ABSL_HARDENING_ASSERT(options.ack_every >= 1);
+  ABSL_HARDENING_ASSERT(options.ack_every >= 1 && options.ack_every_bytes >= 1);
   CheckRange<Duration>(milliseconds(1), options.idle_timeout, kLongestTimeout);
   CheckRange<Duration>(milliseconds(1), options.keepalive_interval, kLongestTimeout);
   CheckRange<Duration>(milliseconds(1), options.handshake_timeout, kLongestTimeout);

@@ -63,6 +63,9 @@ struct Options {
   Duration max_ack_delay = std::chrono::microseconds(500);
   // So many ack-eliciting packets are acknowledged at once, though they came in order. At least 1.
   int ack_every = 10;
+  // And so many bytes of them: a window of few large packets would wait for its acknowledgement
+  // otherwise. At least 1.
+  size_t ack_every_bytes = 32 << 10;
   CongestionControl congestion_control = CongestionControl::kCubic;
 
   // Timeouts are from 1 ms (but linger_timeout from 0) to kLongestTimeout.

@@ -4,7 +4,7 @@
 
 namespace anywire::udp {
 
-void ReceivedPackets::Record(Instant now, uint64_t number, bool ack_eliciting) {
+void ReceivedPackets::Record(Instant now, uint64_t number, size_t size, bool ack_eliciting) {
   const bool is_largest = packets_.empty() || number > largest();
   const bool in_order = packets_.empty() ? number == 0 : number == largest() + 1;
   packets_.Add({number, number + 1});
@@ -17,7 +17,9 @@ void ReceivedPackets::Record(Instant now, uint64_t number, bool ack_eliciting) {
   told_below_ = std::min(told_below_, number);
   if (!ack_eliciting) return;
   ++unacknowledged_;
-  const bool at_once = !in_order || unacknowledged_ >= ack_every_;
+  unacknowledged_bytes_ += size;
+  const bool at_once =
+      !in_order || unacknowledged_ >= ack_every_ || unacknowledged_bytes_ >= ack_every_bytes_;
   ack_due_ = std::min(ack_due_, at_once ? now : now + max_ack_delay_);
 }
 
@@ -30,6 +32,7 @@ bool ReceivedPackets::WriteAck(Instant now, ChunkWriter& writer) const {
 
 void ReceivedPackets::OnAckSent() {
   unacknowledged_ = 0;
+  unacknowledged_bytes_ = 0;
   ack_due_ = kNever;
 }
 

@@ -20,12 +20,15 @@ class ReceivedPackets {
   static constexpr size_t kMaxToldRanges = 32;
 
   explicit ReceivedPackets(const Options& options)
-      : max_ack_delay_(options.max_ack_delay), ack_every_(options.ack_every) {}
+      : max_ack_delay_(options.max_ack_delay),
+        ack_every_(options.ack_every),
+        ack_every_bytes_(options.ack_every_bytes) {}
 
   bool IsNew(uint64_t number) const { return number >= floor_ && !packets_.Contains(number); }
-  // Takes a packet that is new. An ack-eliciting one is acknowledged at once when it is out of
-  // order, or one of several, and otherwise by the time that deadlines are for.
-  void Record(Instant now, uint64_t number, bool ack_eliciting);
+  // Takes a packet of `size` bytes that is new. An ack-eliciting one is acknowledged at once when
+  // it is out of order, or with others that are many or large, and otherwise by the time that
+  // deadlines are for.
+  void Record(Instant now, uint64_t number, size_t size, bool ack_eliciting);
 
   // When an acknowledgement is due of its own; kNever when none is.
   Instant ack_due() const { return ack_due_; }
@@ -47,10 +50,12 @@ class ReceivedPackets {
  private:
   const Duration max_ack_delay_;
   const int ack_every_;
+  const size_t ack_every_bytes_;
   IntervalSet packets_;
-  uint64_t floor_ = 0;        // everything below counts as received
-  uint64_t told_below_ = 0;   // the peer knows of ranges that end below this
-  int unacknowledged_ = 0;    // ack-eliciting packets since the last ACK
+  uint64_t floor_ = 0;       // everything below counts as received
+  uint64_t told_below_ = 0;  // the peer knows of ranges that end below this
+  int unacknowledged_ = 0;   // ack-eliciting packets since the last ACK
+  size_t unacknowledged_bytes_ = 0;
   Instant largest_received_;  // when largest() came
   Instant ack_due_ = kNever;
 };
