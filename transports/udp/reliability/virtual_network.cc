@@ -40,56 +40,19 @@ VirtualNetwork::Client* VirtualNetwork::ClientAt(const PeerAddress& address) {
   return nullptr;
 }
 
-bool VirtualNetwork::BeginsLoss() {
-  // Of 100 datagrams `loss` are lost, in loss / burst rows; each of the others may begin one.
-  const int others = path_.burst * (100 - path_.loss);
-  return static_cast<int>(random_() % static_cast<uint64_t>(others + path_.loss)) < path_.loss;
-}
-
 void VirtualNetwork::Submit(bool to_server, const PeerAddress& client, Datagram datagram) {
   ++datagrams_;
-  Direction& direction = directions_[to_server ? 1 : 0];
   bytes_[to_server ? 1 : 0] += datagram.size();
   if (on_datagram && !on_datagram(to_server, datagram)) return;
-  if (direction.losing == 0 && BeginsLoss()) direction.losing = path_.burst;
-  if (direction.losing > 0) {
-    --direction.losing;
-    return;
+  const anywire::test::PathDirection::Fate fate =
+      directions_[to_server ? 1 : 0].Send(path_, now_, datagram.size(), random_);
+  if (fate.copies == 0) return;
+  if (fate.copies == 2) {
+    on_their_way_.emplace(fate.arrivals[0], OnItsWay{to_server, client, datagram});
   }
-  if (datagram.size() > path_.mtu) return;
-  Instant sent = now_;
-  if (path_.bandwidth > 0) {
-    const auto line_time = std::chrono::duration_cast<Duration>(
-        std::chrono::duration<double>(static_cast<double>(datagram.size()) / path_.bandwidth));
-    direction.line_free = std::max(direction.line_free, now_);
-    const double waits =
-        std::chrono::duration<double>(direction.line_free - now_).count() * path_.bandwidth;
-    if (waits > static_cast<double>(path_.queue)) return;
-    direction.line_free += line_time;
-    sent = direction.line_free;
-  }
-  Instant arrives = sent + path_.delay;
-  if (path_.jitter > Duration(0)) {
-    arrives += Duration(static_cast<int64_t>(random_() % path_.jitter.count()));
-  }
-  if (Percent(path_.reorder)) {
-    const auto most = static_cast<uint64_t>(4 * (path_.delay + path_.jitter).count() + 1);
-    arrives += Duration(static_cast<int64_t>(random_() % most));
-  } else {
-    arrives = direction.last = std::max(direction.last, arrives);
-  }
-  if (Percent(path_.duplicate)) {
-    const Instant again =
-        arrives + Duration(static_cast<int64_t>(random_() % (path_.delay.count() + 1)));
-    on_their_way_.emplace(again, OnItsWay{to_server, client, datagram});
-  }
-  if (Percent(path_.corrupt)) {
-    for (uint64_t flips = 1 + random_() % 8; flips > 0; --flips) {
-      datagram[random_() % datagram.size()] ^= 1 << (random_() % 8);
-    }
-    if (random_() % 8 == 0) datagram.resize(random_() % datagram.size());
-  }
-  on_their_way_.emplace(arrives, OnItsWay{to_server, client, std::move(datagram)});
+  if (fate.corrupted) datagram.resize(anywire::test::Corrupt(absl::MakeSpan(datagram), random_));
+  on_their_way_.emplace(fate.arrivals[fate.copies - 1],
+                        OnItsWay{to_server, client, std::move(datagram)});
 }
 
 void VirtualNetwork::Inject(const PeerAddress& from, const Datagram& datagram) {

@@ -11,6 +11,7 @@
 #include <random>
 #include <vector>
 
+#include "tests/support/network_path.h"
 #include "transports/udp/reliability/buffer_pool.h"
 #include "transports/udp/reliability/connection_machine.h"
 #include "transports/udp/reliability/endpoint_machine.h"
@@ -19,20 +20,7 @@ namespace anywire::udp::test {
 
 using Datagram = std::vector<uint8_t>;
 
-// Of each direction; shares are percentages of datagrams.
-struct PathOptions {
-  Duration delay = std::chrono::milliseconds(1);
-  Duration jitter{0};  // up to so much more, which alone does not reorder
-  int reorder = 0;     // are delayed by up to four times as much again
-  int loss = 0;        // are lost ...
-  int burst = 1;       // ... so many in a row
-  int duplicate = 0;
-  int corrupt = 0;      // have some bits flipped
-  size_t mtu = 65'535;  // larger ones are lost
-  // Bytes a second and the most that wait for that; 0: without limit.
-  double bandwidth = 0;
-  size_t queue = 64 << 10;
-};
+using anywire::test::PathOptions;
 
 class VirtualNetwork {
  public:
@@ -78,15 +66,7 @@ class VirtualNetwork {
     PeerAddress client;
     Datagram bytes;
   };
-  struct Direction {
-    Instant last;  // arrival of the latest that was not reordered
-    Instant line_free;
-    int losing = 0;
-  };
 
-  bool Percent(int share) { return static_cast<int>(random_() % 100) < share; }
-  // Whether the next datagram begins a row of losses.
-  bool BeginsLoss();
   void Submit(bool to_server, const PeerAddress& client, Datagram datagram);
   void Deliver(const OnItsWay& datagram);
   void Poll();
@@ -107,7 +87,7 @@ class VirtualNetwork {
   std::vector<Accepted> accepted_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::multimap<Instant, OnItsWay> on_their_way_;
-  Direction directions_[2];
+  anywire::test::PathDirection directions_[2];  // to the client, to the server
   size_t datagrams_ = 0;
   uint64_t bytes_[2] = {};
 };
