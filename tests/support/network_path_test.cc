@@ -213,5 +213,84 @@ TEST_F(NetworkPathTest, ASeedIsAFate) {
   EXPECT_NE(run(1), run(2));
 }
 
+class BothWaysTest : public ::testing::Test {
+ protected:
+  using Path = NetworkPath<int>;
+
+  void Send(int route, size_t size = 10, Towards towards = Towards::kServer) {
+    path_.Send({towards, route, std::vector<uint8_t>(size)}, now_);
+  }
+  // The routes of all that is on its way, as it arrives.
+  std::vector<int> TakeAll() {
+    std::vector<int> routes;
+    while (path_.NextArrival() != Instant::max()) routes.push_back(path_.Take().route);
+    return routes;
+  }
+
+  std::mt19937_64 random_{TestSeed(32)};
+  const Instant now_{std::chrono::hours(1)};
+  static constexpr size_t kRoom = 3 * (10 + Path::kPacketCost);
+  Path path_{PathOptions(), random_, kRoom};
+};
+
+TEST_F(BothWaysTest, FirstSentFirstArrived) {
+  Send(1);
+  path_.Send({Towards::kClient, 2, {7, 8}}, now_ - milliseconds(1));
+  Send(3);
+  EXPECT_EQ(now_, path_.NextArrival());
+  const Path::Packet first = path_.Take();
+  EXPECT_EQ(Towards::kClient, first.towards);
+  EXPECT_EQ(2, first.route);
+  EXPECT_EQ((std::vector<uint8_t>{7, 8}), first.bytes);
+  EXPECT_EQ(now_ + milliseconds(1), path_.NextArrival());
+  EXPECT_EQ((std::vector<int>{1, 3}), TakeAll());
+}
+
+TEST_F(BothWaysTest, ThereIsRoomForSoMuch) {
+  Send(1);
+  Send(2);
+  Send(3, 11);  // a byte too much
+  Send(4, 10);  // what there is room for
+  Send(5, 0);
+  EXPECT_EQ((std::vector<int>{1, 2, 4}), TakeAll());
+  EXPECT_EQ(2u, path_.counts(Towards::kServer).overflowed);
+  EXPECT_EQ(3u, path_.counts(Towards::kServer).arrived());
+  Send(6);  // the room of those that have arrived
+  EXPECT_EQ((std::vector<int>{6}), TakeAll());
+}
+
+TEST_F(BothWaysTest, CopiesTakeRoomToo) {
+  path_.options().duplicate = 100;
+  for (int i = 0; i < 5; ++i) Send(i);
+  EXPECT_EQ(4u, TakeAll().size()) << "two, and the copy of the second";
+  EXPECT_EQ(3u, path_.counts(Towards::kServer).overflowed);
+}
+
+TEST_F(BothWaysTest, ACopyIsUndamaged) {
+  path_.options().duplicate = 100;
+  path_.options().corrupt = 100;
+  int undamaged = 0;
+  for (int i = 0; i < 100; ++i) {
+    Send(i);
+    while (path_.NextArrival() != Instant::max()) {
+      undamaged += path_.Take().bytes == std::vector<uint8_t>(10);
+    }
+  }
+  EXPECT_GE(undamaged, 100);
+  EXPECT_LE(undamaged, 120) << "one bit may be flipped twice";
+}
+
+TEST_F(BothWaysTest, APartitionIsOfOneDirection) {
+  path_.Partition(Towards::kServer, true);
+  Send(1);
+  Send(2, 10, Towards::kClient);
+  EXPECT_EQ((std::vector<int>{2}), TakeAll());
+  path_.Partition(Towards::kServer, false);
+  Send(3);
+  EXPECT_EQ((std::vector<int>{3}), TakeAll());
+  EXPECT_EQ(1u, path_.counts(Towards::kServer).partitioned);
+  EXPECT_EQ(0u, path_.counts(Towards::kClient).partitioned);
+}
+
 }  // namespace
 }  // namespace anywire::test

@@ -8,11 +8,12 @@
 
 namespace anywire::udp::test {
 
+using anywire::test::Towards;
 using State = ConnectionMachine::State;
 
 VirtualNetwork::VirtualNetwork(uint64_t seed, const EndpointOptions& server,
                                const PathOptions& path)
-    : random_(seed), server_options_(server), path_(path) {
+    : random_(seed), server_options_(server), path_(path, random_) {
   RestartServer();
 }
 
@@ -44,39 +45,31 @@ void VirtualNetwork::Submit(bool to_server, const PeerAddress& client, Datagram 
   ++datagrams_;
   bytes_[to_server ? 1 : 0] += datagram.size();
   if (on_datagram && !on_datagram(to_server, datagram)) return;
-  const anywire::test::PathDirection::Fate fate =
-      directions_[to_server ? 1 : 0].Send(path_, now_, datagram.size(), random_);
-  if (fate.copies == 0) return;
-  if (fate.copies == 2) {
-    on_their_way_.emplace(fate.arrivals[0], OnItsWay{to_server, client, datagram});
-  }
-  if (fate.corrupted) datagram.resize(anywire::test::Corrupt(absl::MakeSpan(datagram), random_));
-  on_their_way_.emplace(fate.arrivals[fate.copies - 1],
-                        OnItsWay{to_server, client, std::move(datagram)});
+  path_.Send({to_server ? Towards::kServer : Towards::kClient, client, std::move(datagram)}, now_);
 }
 
 void VirtualNetwork::Inject(const PeerAddress& from, const Datagram& datagram) {
-  Deliver({true, from, datagram});
+  Deliver({Towards::kServer, from, datagram});
 }
 
-void VirtualNetwork::Deliver(const OnItsWay& datagram) {
-  Client* const client = ClientAt(datagram.client);
-  if (!datagram.to_server) {
-    if (client != nullptr) client->machine->HandleDatagram(now_, datagram.bytes);
+void VirtualNetwork::Deliver(const Path::Packet& packet) {
+  Client* const client = ClientAt(packet.route);
+  if (packet.towards == Towards::kClient) {
+    if (client != nullptr) client->machine->HandleDatagram(now_, packet.bytes);
     return;
   }
   Datagram reply(kLargestReplySize);
   EndpointMachine::Outcome outcome =
-      endpoint_->HandleDatagram(now_, datagram.client, datagram.bytes, absl::MakeSpan(reply));
+      endpoint_->HandleDatagram(now_, packet.route, packet.bytes, absl::MakeSpan(reply));
   // Nobody gains by a forged address.
-  EXPECT_LT(outcome.reply_size, std::max<size_t>(datagram.bytes.size(), 1));
+  EXPECT_LT(outcome.reply_size, std::max<size_t>(packet.bytes.size(), 1));
   if (outcome.reply_size > 0) {
     reply.resize(outcome.reply_size);
-    Submit(false, datagram.client, reply);
+    Submit(false, packet.route, reply);
   }
   if (outcome.opened != nullptr) {
     if (client != nullptr) client->peer = outcome.connection;
-    accepted_.push_back({datagram.client, std::move(outcome.opened)});
+    accepted_.push_back({packet.route, std::move(outcome.opened)});
   }
 }
 
@@ -113,7 +106,7 @@ void VirtualNetwork::DropEnded() {
 }
 
 Instant VirtualNetwork::NextEvent() const {
-  Instant next = on_their_way_.empty() ? kNever : on_their_way_.begin()->first;
+  Instant next = path_.NextArrival();
   for (const auto& client : clients_) next = std::min(next, client->machine->NextWakeup());
   for (const Accepted& accepted : accepted_) {
     next = std::min(next, accepted.machine->NextWakeup());
@@ -139,11 +132,7 @@ bool VirtualNetwork::RunUntil(const std::function<bool()>& done, Duration limit)
     EXPECT_LT(steps_without_time, 10'000u);
     if (steps_without_time >= 10'000u) return false;
     now_ = std::max(now_, next);
-    while (!on_their_way_.empty() && on_their_way_.begin()->first <= now_) {
-      const OnItsWay datagram = std::move(on_their_way_.begin()->second);
-      on_their_way_.erase(on_their_way_.begin());
-      Deliver(datagram);
-    }
+    while (path_.NextArrival() <= now_) Deliver(path_.Take());
     for (const auto& client : clients_) {
       if (client->machine->NextWakeup() <= now_) client->machine->HandleWakeup(now_);
     }

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <random>
 #include <vector>
@@ -58,17 +57,13 @@ class VirtualNetwork {
   Client& client(size_t i) { return *clients_[i]; }
   size_t datagrams() const { return datagrams_; }
   uint64_t bytes(bool to_server) const { return bytes_[to_server ? 1 : 0]; }
-  PathOptions& path() { return path_; }
+  PathOptions& path() { return path_.options(); }
 
  private:
-  struct OnItsWay {
-    bool to_server;
-    PeerAddress client;
-    Datagram bytes;
-  };
+  using Path = anywire::test::NetworkPath<PeerAddress>;
 
   void Submit(bool to_server, const PeerAddress& client, Datagram datagram);
-  void Deliver(const OnItsWay& datagram);
+  void Deliver(const Path::Packet& packet);
   void Poll();
   void DropEnded();
   Instant NextEvent() const;
@@ -76,7 +71,7 @@ class VirtualNetwork {
 
   std::mt19937_64 random_;
   const EndpointOptions server_options_;
-  PathOptions path_;
+  Path path_;
   Instant now_{std::chrono::hours(1)};
   BufferPool pool_;
   std::unique_ptr<EndpointMachine> endpoint_;
@@ -86,8 +81,6 @@ class VirtualNetwork {
   };
   std::vector<Accepted> accepted_;
   std::vector<std::unique_ptr<Client>> clients_;
-  std::multimap<Instant, OnItsWay> on_their_way_;
-  anywire::test::PathDirection directions_[2];  // to the client, to the server
   size_t datagrams_ = 0;
   uint64_t bytes_[2] = {};
 };
