@@ -6,7 +6,7 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
-#include <random>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -59,10 +59,7 @@ absl::string_view KeyOf(const SocketAddress& address) {
 class Relay final : public UdpRelay {
  public:
   Relay(const SocketAddress& server, const Options& options)
-      : server_(server),
-        max_clients_(options.max_clients),
-        random_(options.seed),
-        path_(options.path, random_, options.room) {}
+      : server_(server), max_clients_(options.max_clients), path_(options.live) {}
 
   ~Relay() override {
     if (!thread_.joinable()) return;
@@ -94,15 +91,7 @@ class Relay final : public UdpRelay {
 
   const std::string& address() const override { return address_; }
 
-  void SetPath(const PathOptions& path) override ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
-    path_.options() = path;
-  }
-
-  void Partition(Towards towards, bool on) override ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
-    path_.Partition(towards, on);
-  }
+  PathControl& path() override { return path_; }
 
   void ChangeClientAddresses() override ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
@@ -115,21 +104,11 @@ class Relay final : public UdpRelay {
 
   Counts counts() const override ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
-    Counts counts = counts_;
-    counts.to_server = path_.counts(Towards::kServer);
-    counts.to_client = path_.counts(Towards::kClient);
-    return counts;
-  }
-
-  void WaitForSent(Towards towards, uint64_t datagrams) const override ABSL_LOCKS_EXCLUDED(mutex_) {
-    const auto sent = [this, towards, datagrams]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-      return path_.counts(towards).sent >= datagrams;
-    };
-    absl::MutexLock lock(&mutex_, absl::Condition(&sent));
+    return counts_;
   }
 
  private:
-  using Path = NetworkPath<std::shared_ptr<Client>>;
+  using Path = LivePath<std::shared_ptr<Client>>;
 
   bool Watch(int fd, void* who) {
     epoll_event event = {};
@@ -166,16 +145,10 @@ class Relay final : public UdpRelay {
   }
 
   // Until something has come, or is due.
-  int Wait(epoll_event* events) ABSL_LOCKS_EXCLUDED(mutex_) {
-    Instant due;
-    {
-      absl::MutexLock lock(&mutex_);
-      due = path_.NextArrival();
-    }
-    if (due == Instant::max()) return epoll_wait(epoll_.get(), events, kEventsAtOnce, -1);
-    const int64_t ns = std::max<int64_t>(0, (due - Now()).count());
-    const timespec timeout = {ns / 1'000'000'000, ns % 1'000'000'000};
-    return epoll_pwait2(epoll_.get(), events, kEventsAtOnce, &timeout, nullptr);
+  int Wait(epoll_event* events) {
+    const std::optional<timespec> timeout = path_.UntilNextArrival();
+    return epoll_pwait2(epoll_.get(), events, kEventsAtOnce, timeout ? &*timeout : nullptr,
+                        nullptr);
   }
 
   static Instant Now() { return std::chrono::steady_clock::now(); }
@@ -226,20 +199,21 @@ class Relay final : public UdpRelay {
 
   void DeliverDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const Instant now = Now();
-    while (path_.NextArrival() <= now) {
+    while (true) {
       // What goes to the clients leaves by one socket, and to the server by one for each client.
-      due_[0].clear();
-      due_[1].clear();
-      for (size_t i = 0; i < kDatagramBatch && path_.NextArrival() <= now; ++i) {
-        Path::Packet packet = path_.Take();
-        due_[static_cast<size_t>(packet.towards)].push_back(std::move(packet));
+      std::vector<Path::Packet> due[2];
+      for (size_t i = 0; i < kDatagramBatch; ++i) {
+        std::optional<Path::Packet> packet = path_.Take(now);
+        if (!packet) break;
+        due[static_cast<size_t>(packet->towards)].push_back(*std::move(packet));
       }
-      for (const Path::Packet& packet : due_[static_cast<size_t>(Towards::kClient)]) {
+      if (due[0].empty() && due[1].empty()) return;
+      for (const Path::Packet& packet : due[static_cast<size_t>(Towards::kClient)]) {
         batch_.Add(packet.bytes, &packet.route->address);
       }
       counts_.unsent += batch_.Send(downstream_.get());
       const Client* last = nullptr;
-      for (const Path::Packet& packet : due_[static_cast<size_t>(Towards::kServer)]) {
+      for (const Path::Packet& packet : due[static_cast<size_t>(Towards::kServer)]) {
         if (last != nullptr && last != packet.route.get()) SendUp(*last);
         last = packet.route.get();
         batch_.Add(packet.bytes, nullptr);
@@ -258,17 +232,15 @@ class Relay final : public UdpRelay {
   UniqueFd downstream_;
   UniqueFd ending_;
   UniqueFd epoll_;
+  Path path_;
 
   mutable absl::Mutex mutex_;
-  std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
-  Path path_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, std::shared_ptr<Client>> clients_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Client>> forgotten_ ABSL_GUARDED_BY(mutex_);
   Counts counts_ ABSL_GUARDED_BY(mutex_);
   // The thread's own.
   ReceiveBatch received_;
   SendBatch batch_;
-  std::vector<Path::Packet> due_[2];
   std::thread thread_;
 };
 

@@ -4,7 +4,7 @@
 // many peers as there are.
 //
 //   absl::StatusOr<std::unique_ptr<UdpRelay>> relay =
-//       UdpRelay::Start("127.0.0.1:4000", {.path = {.loss = 1}});
+//       UdpRelay::Start("127.0.0.1:4000", {.live = {.path = {.loss = 1}}});
 //   ... clients of (*relay)->address() ...
 //
 // It works on a thread of its own. What the kernel drops before the relay has read it, for want of
@@ -19,24 +19,20 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "tests/support/network_path.h"
+#include "tests/support/live_path.h"
 
 namespace anywire::test {
 
-// All functions but construction and destruction may be called by any thread at any time, and act
-// on what comes from then on.
+// Its functions may be called by any thread at any time.
 class UdpRelay {
  public:
   struct Options {
-    PathOptions path = {.delay = std::chrono::nanoseconds(0)};
-    uint64_t seed = 1;
+    LivePathOptions live = {};
     // Where clients send to, numeric; "": some port of the loopback, of the server's family.
     std::string listen = "";
     // At least one. When a further one comes, the one goes that has been silent in both directions
     // for longest.
     size_t max_clients = 1024;
-    // Bytes on their way, counted as NetworkPath does.
-    size_t room = 64 << 20;
   };
 
   // Relays to the server at this address ("127.0.0.1:4000", "[::1]:4000"), which may come and go.
@@ -48,24 +44,19 @@ class UdpRelay {
   // Where clients send to: "127.0.0.1:5000".
   virtual const std::string& address() const = 0;
 
-  virtual void SetPath(const PathOptions& path) = 0;
-  // While on, nothing gets through towards that side.
-  virtual void Partition(Towards towards, bool on) = 0;
+  virtual PathControl& path() = 0;
   // From now on the server sees every client at another port, and what it sends to the old ones is
   // nobody's: as when a NAT has forgotten them.
   virtual void ChangeClientAddresses() = 0;
 
   struct Counts {
-    PathCounts to_server;
-    PathCounts to_client;
-    // Arrived, but the system did not take them: its buffers were full, or there was no socket.
+    // Arrived at the path's end, but the system did not take them: its buffers were full, or there
+    // was no socket.
     uint64_t unsent = 0;
     uint64_t clients = 0;    // that have come so far
     uint64_t forgotten = 0;  // of these, to make room for others
   };
   virtual Counts counts() const = 0;
-  // Waits until so many datagrams in all have come to the relay on their way to that side.
-  virtual void WaitForSent(Towards towards, uint64_t datagrams) const = 0;
 };
 
 }  // namespace anywire::test
