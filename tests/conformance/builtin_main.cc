@@ -23,7 +23,8 @@ anywire::TransportRegistry BuiltinTransports() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return anywire::test::RunRpcSuite(
-      argc, argv, BuiltinTransports,
-      {.in_process_schemes = {"inproc"}, .schemes_without_streams = {"inproc", "shm", "udp"}});
+  return anywire::test::RunRpcSuite(argc, argv, BuiltinTransports,
+                                    {.in_process_schemes = {"inproc"},
+                                     .schemes_without_streams = {"inproc", "shm", "udp"},
+                                     .datagram_schemes = {"udp"}});
 }

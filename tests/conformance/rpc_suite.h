@@ -18,13 +18,17 @@
 
 namespace anywire::test {
 
-// What some transports are excused from. A scheme that should be named here and is not fails.
+// What some transports are excused from, or run beyond the others. A scheme that should be named
+// here and is not fails.
 struct RpcSuiteOptions {
   // Those that by their nature reach no other process: left out where a case needs two.
   std::vector<std::string> in_process_schemes = {};
   // Those that read and write no stream sockets or pipes, so that there is nothing to cut in
   // pieces: left out with the handicap `one_byte`.
   std::vector<std::string> schemes_without_streams = {};
+  // Not excused: those that send UDP datagrams to the "host:port" of their addresses. They run
+  // behind a relay, too, with the handicap `lossy`.
+  std::vector<std::string> datagram_schemes = {};
 };
 
 // Runs all cases that are linked in, on every transport of the registry that `make_registry` makes

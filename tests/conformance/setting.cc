@@ -29,8 +29,10 @@ std::vector<Setting> SettingsWith(const std::vector<Handicap>& handicaps) {
   const TransportRegistry registry = MakeRegistry();
   for (const Transport* transport : registry.transports()) {
     const bool streams = !Names(Options().schemes_without_streams, transport->scheme());
+    const bool datagrams = Names(Options().datagram_schemes, transport->scheme());
     for (const Handicap& handicap : handicaps) {
       if (handicap.io_piece > 0 && !streams) continue;
+      if (handicap.path.has_value() && !datagrams) continue;
       settings.push_back({std::string(transport->scheme()), handicap});
     }
   }
@@ -57,6 +59,17 @@ std::vector<Handicap> AllHandicaps() {
                   .room = 4096},
        .tiny_limits = false},
       {.name = "tiny_limits", .io_piece = 0, .faults = {}, .tiny_limits = true},
+      {.name = "lossy",
+       .io_piece = 0,
+       .faults = {},
+       .path = PathOptions{.delay = std::chrono::nanoseconds(0),
+                           .jitter = std::chrono::milliseconds(1),
+                           .reorder = 5,
+                           .loss = 2,
+                           .burst = 2,
+                           .duplicate = 2,
+                           .corrupt = 2},
+       .tiny_limits = false},
   };
 }
 
@@ -82,6 +95,7 @@ TransportRegistry MakeRegistry() {
 }
 
 void SetSuiteOptions(const RpcSuiteOptions& options) { Options() = options; }
+const RpcSuiteOptions& SuiteOptions() { return Options(); }
 
 std::vector<Setting> AllSettings() { return SettingsWith(AllHandicaps()); }
 

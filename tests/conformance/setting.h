@@ -3,6 +3,7 @@
 #define ANYWIRE_TESTS_CONFORMANCE_SETTING_H_
 
 #include <cstddef>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "anywire/registry.h"
 #include "tests/conformance/rpc_suite.h"
 #include "tests/support/fault_transport.h"
+#include "tests/support/network_path.h"
 
 namespace anywire::test {
 
@@ -19,11 +21,13 @@ struct Handicap {
   // Most bytes a read or write on a byte stream moves; 0: no limit.
   size_t io_piece = 0;
   FaultPlan faults;
+  // What datagrams meet between client and server.
+  std::optional<PathOptions> path = std::nullopt;
   // Windows and tables as small as the configuration allows.
   bool tiny_limits = false;
 };
 
-// plain, one_byte, delayed, tiny_frames, tiny_limits.
+// plain, one_byte, delayed, tiny_frames, tiny_limits, lossy.
 std::vector<Handicap> AllHandicaps();
 
 struct Setting {
@@ -39,8 +43,9 @@ using RegistryFactory = TransportRegistry (*)();
 void SetRegistryFactory(RegistryFactory factory);
 TransportRegistry MakeRegistry();
 
-// Which transports are excused from what; set as the factory is.
+// What is particular to which transports; set as the factory is.
 void SetSuiteOptions(const RpcSuiteOptions& options);
+const RpcSuiteOptions& SuiteOptions();
 
 // Every transport of the registry, with every handicap that can bite it, or with none.
 std::vector<Setting> AllSettings();

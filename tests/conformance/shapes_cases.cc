@@ -250,6 +250,16 @@ TEST_P(ShapesTest, HandicapBites) {
         << GetParam().scheme << " belongs in RpcSuiteOptions::schemes_without_streams if it uses "
         << "none; if it does, by calls that tests/support/short_io.h does not cut";
   }
+  if (handicap.path.has_value()) {
+    for (const Towards towards : {Towards::kServer, Towards::kClient}) {
+      // Both the relay and the transport have to do with it, until each of these has happened.
+      for (const uint64_t PathCounts::*const what :
+           {&PathCounts::lost, &PathCounts::reordered, &PathCounts::duplicated,
+            &PathCounts::corrupted}) {
+        while (world().relays().counts(towards).*what == 0) ExpectAlive();
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -65,9 +65,10 @@ std::unique_ptr<Runtime> MakeRuntime(TransportRegistry registry, const std::stri
 }
 
 World::World(const Setting& setting, WorldOptions options)
-    : options_(std::move(options)), faults_(setting.handicap.faults) {
-  TransportRegistry registry =
-      options_.bare_transports ? MakeRegistry() : WithFaults(MakeRegistry(), faults_);
+    : options_(std::move(options)),
+      faults_(setting.handicap.faults),
+      relays_({.path = setting.handicap.path.value_or(PathOptions())}) {
+  TransportRegistry registry = Transports(setting);
   address_ = FreshUri(registry, setting.scheme, scratch_.path());
   runtime_ = MakeRuntime(std::move(registry), ConfigText(setting));
   if (options_.form == ServerForm::kCoroutine) {
@@ -85,6 +86,15 @@ World::~World() {
   channel_.reset();
   StopServer();
   faults_.Stop();
+}
+
+TransportRegistry World::Transports(const Setting& setting) {
+  TransportRegistry registry = MakeRegistry();
+  if (options_.bare_transports) return registry;
+  if (setting.handicap.path.has_value()) {
+    registry = WithRelays(std::move(registry), SuiteOptions().datagram_schemes, relays_);
+  }
+  return WithFaults(std::move(registry), faults_);
 }
 
 std::string World::ConfigText(const Setting& setting) const {

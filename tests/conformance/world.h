@@ -18,6 +18,7 @@
 #include "tests/conformance/setting.h"
 #include "tests/support/census.h"
 #include "tests/support/fault_transport.h"
+#include "tests/support/relayed_transport.h"
 #include "tests/support/short_io.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/watchdog.h"
@@ -33,7 +34,7 @@ const char* ServerFormName(ServerForm form);
 using ConfigFields = std::map<std::string, std::string>;
 
 struct WorldOptions {
-  // The transports as they are, without the wrapper that faults() needs.
+  // The transports as they are, without the wrappers that faults() and relays() need.
   bool bare_transports = false;
   ServerForm form = ServerForm::kCoroutine;
   // Largest message and most calls at once that the test needs: tiny limits are not made tinier.
@@ -61,6 +62,8 @@ class World {
   Server& server() { return *server_; }
   Probe& probe() { return probe_; }
   FaultControl& faults() { return faults_; }
+  // Those of a handicap that has a path.
+  const Relays& relays() const { return relays_; }
   // Copies of one channel.
   const Channel& channel() const { return *channel_; }
   // A channel of its own, with a connection of its own.
@@ -74,12 +77,14 @@ class World {
   void DestroyServer() { server_.reset(); }
 
  private:
+  TransportRegistry Transports(const Setting& setting);
   std::string ConfigText(const Setting& setting) const;
   void StartServer(absl::string_view target);
 
   const WorldOptions options_;
   const TempDir scratch_;
   FaultControl faults_;
+  Relays relays_;
   Probe probe_;
   std::unique_ptr<Service> service_;
   std::string address_;
