@@ -213,7 +213,7 @@ class GrpcSystem final : public System {
     services_->Register(builder);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || (!in_process && port == 0)) Die("cannot listen on " + uri);
-    return is_tcp ? absl::StrCat("127.0.0.1:", port) : uri;
+    return is_tcp ? absl::StrCat(tcp.substr(0, tcp.rfind(':')), ":", port) : uri;
   }
   void StopServer() override { server_->Shutdown(std::chrono::system_clock::now()); }
 

@@ -17,9 +17,9 @@ class Failed(Exception):
         self.reason = reason or text  # in a line
 
 
-def program(name):
+def program(name, package="bench"):
     """The path of an optimised program: in a test's runfiles, else where Bazel builds it."""
-    relative = os.path.join("tests", "bench", name + "_optimised")
+    relative = os.path.join("tests", package, name + "_optimised")
     runfiles = os.environ.get("TEST_SRCDIR")
     if runfiles:
         return os.path.join(runfiles, "anywire", relative)

@@ -1,5 +1,6 @@
 #include "tests/bench/raw_socket.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -56,12 +57,16 @@ class SocketConnection final : public RawConnection {
 SocketUri::SocketUri(const std::string& uri) : uri_(uri) {
   absl::string_view rest = uri;
   if (absl::ConsumePrefix(&rest, "tcp:")) {
+    absl::ConsumePrefix(&rest, "//");
+    const size_t colon = rest.rfind(':');
     int port;
-    if (!absl::SimpleAtoi(rest.substr(rest.rfind(':') + 1), &port)) Die("no port: " + uri);
+    if (!absl::SimpleAtoi(rest.substr(colon + 1), &port)) Die("no port: " + uri);
     auto& address = reinterpret_cast<sockaddr_in&>(storage_);
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (inet_pton(AF_INET, std::string(rest.substr(0, colon)).c_str(), &address.sin_addr) != 1) {
+      Die("no IPv4 address: " + uri);
+    }
     size_ = sizeof address;
     return;
   }
@@ -109,7 +114,9 @@ std::string SocketUri::Bound(int listener) const {
   sockaddr_in address = {};
   socklen_t size = sizeof address;
   getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
-  return absl::StrCat("tcp://127.0.0.1:", ntohs(address.sin_port));
+  char host[INET_ADDRSTRLEN];
+  inet_ntop(AF_INET, &address.sin_addr, host, sizeof host);
+  return absl::StrCat("tcp://", host, ":", ntohs(address.sin_port));
 }
 
 std::unique_ptr<RawConnection> OverSocket(int fd, bool spins) {

@@ -12,7 +12,7 @@
 
 namespace anywire::bench {
 
-// An address of anywire's: tcp (the loopback and a port, which may be 0), unix,
+// An address of anywire's: tcp (an IPv4 address and a port, which may be 0), unix,
 // unix-abstract, shm (where its memory is handed over).
 class SocketUri {
  public:

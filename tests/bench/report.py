@@ -120,8 +120,8 @@ def _group_table(rows, scenario):
     columns = terminal.columns(scenario)
     body = []
     for row in rows:
-        if row.error:
-            body.append([html.escape(row.system), "failed: " + html.escape(row.error)])
+        if row.unmeasured():
+            body.append([html.escape(row.system), html.escape(row.unmeasured())])
             continue
         summary = row.summary()
         body.append([html.escape(row.system), html.escape(terminal.spread(summary[scenario.metric.name]))] +

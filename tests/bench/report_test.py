@@ -82,10 +82,10 @@ class TargetsTest(unittest.TestCase):
 
     def test_every_target_is_of_a_scenario_that_exists(self):
         """A row in every scenario, over every transport and in every placement, leaves nothing unmeasured but the counts."""
-        names = ("p50_us", "p99_us", "per_s", "bytes_per_s", "cpu_us", "client_heap_bytes", "server_heap_bytes")
+        names = ("p50_us", "p99_us", "p999_us", "per_s", "bytes_per_s", "cpu_us", "client_heap_bytes", "server_heap_bytes")
         rows = [row(scenario.name, system, transport, placement, **dict.fromkeys(names, 1.0))
                 for scenario in scenarios.SCENARIOS for system in scenarios.SYSTEMS
-                for transport in ("tcp", "unix", "shm", "inproc") for placement in scenarios.PLACEMENTS]
+                for transport in ("tcp", "udp", "unix", "shm", "inproc") for placement in scenarios.PLACEMENTS]
         unmeasured = [verdict.title for verdict in targets.verdicts(Results(rows)) if verdict.met is None]
         self.assertTrue(all(title.startswith(("user instructions", "heap allocations", "system calls")) for title in unmeasured),
                         unmeasured)
@@ -171,6 +171,10 @@ class PageTest(unittest.TestCase):
         text = report.page({}, {}, Results([failed]))
         self.check(text)
         self.assertIn("&lt;b&gt;no &amp; way", text)
+
+    def test_what_was_skipped_is_said(self):
+        skipped = Row("lossy-5%", "tcp", scenarios.UNPINNED, scenarios.ANYWIRE.name, skipped="there is no tun")
+        self.assertIn("skipped: there is no tun", report.page({}, {}, Results([skipped])))
 
     def test_latency_against_load_has_a_line_for_each_system_and_quantile(self):
         rows = [row("open-%d" % part, system, per_s=part * 100.0, p50_us=10.0 + part, p99_us=100.0 + part)

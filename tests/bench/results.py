@@ -65,6 +65,13 @@ class Row:
     others: list = dataclasses.field(default_factory=list)
     error: str = ""
     failed_command: str = ""  # with all that it said
+    skipped: str = ""  # why this machine cannot measure it
+
+    def unmeasured(self):
+        """Why there are no figures; "" where there are."""
+        if self.skipped:
+            return "skipped: " + self.skipped
+        return "failed: " + self.error if self.error else ""
 
     def summary(self):
         return summary_of(self.samples)

@@ -12,7 +12,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", ".."))
-from tests.bench import budgets, counting, processes, report, results, scenarios, targets, terminal, transports  # noqa: E402
+from tests.bench import budgets, counting, paths, processes, report, results, scenarios, targets, terminal, transports  # noqa: E402
 
 # How long the measurements of --quick may go on.
 QUICK_SECONDS = 160
@@ -121,14 +121,19 @@ class Runner:
                 for system in group.systems}
         with contextlib.ExitStack() as stack:
             ours = [stack.enter_context(processes.computing())] if group.scenario.crowded else []
+            try:
+                self._path = stack.enter_context(paths.of(group.scenario, group.transport))
+            except paths.Absent as absent:
+                return self._skip(rows, absent)
             servers = {}
             for system in group.systems if not _is_idle(group) else ():
                 with self._errors_of(rows[system.name]):
-                    servers[system.name] = stack.enter_context(self._server(system, group))
+                    servers[system.name] = self._serve(stack, system, group)
+            ours += self._path.pids
             for turn in range(self._rounds):
                 for system in group.systems:
                     row = rows[system.name]
-                    self._seconds = self._pace.seconds()
+                    self._seconds = max(self._pace.seconds(), group.scenario.seconds)
                     self._progress.show("%s, %s, %s: %s, round %d" % (
                         group.scenario.name, group.transport.scheme, group.placement, system.name, turn + 1))
                     if not row.error:
@@ -138,6 +143,14 @@ class Runner:
         for row in rows.values():
             self.results.add(row)
         self._progress.clear()
+        return list(rows.values())
+
+    def _skip(self, rows, reason):
+        for row in rows.values():
+            row.skipped = str(reason)
+            self.results.add(row)
+            for _ in range(self._rounds):
+                self._pace.end(0)
         return list(rows.values())
 
     @contextlib.contextmanager
@@ -158,17 +171,20 @@ class Runner:
     def _uri(self, transport):
         """Where a system listens: not two at the same place."""
         self._uris += 1
-        return transport.uri_for(self._uris)
+        return self._path.uri(transport, self._uris)
 
-    def _server(self, system, group):
-        """A context: a server program, or nothing where both sides are one process."""
+    def _serve(self, stack, system, group):
+        """A server program, for as long as `stack` says, or nothing where both sides are one process."""
         if group.transport.in_process:
-            return contextlib.nullcontext()
+            return None
         cores, _ = scenarios.cores_of(group.placement, self._cores)
-        return processes.Server(
-            processes.pinned([processes.program(system.program), "server", self._uri(group.transport)]
-                             + processes.words(self._words(system, group)), cores),
-            self._environment(system))
+        server = stack.enter_context(processes.Server(
+            self._path.command(processes.pinned(
+                [processes.program(system.program), "server", self._uri(group.transport)]
+                + processes.words(self._words(system, group)), cores)),
+            self._environment(system)))
+        server.address = self._path.client_address(server.address)
+        return server
 
     @staticmethod
     def _words(system, group):
@@ -177,9 +193,9 @@ class Runner:
     def _client(self, system, group, server, load):
         _, cores = scenarios.cores_of(group.placement, self._cores)
         role = ["client", server.address, str(server.pid)] if server else ["both", self._uri(group.transport)]
-        return processes.pinned(
+        return self._path.command(processes.pinned(
             [processes.program(system.program)] + role + processes.words({**self._words(system, group), **load}),
-            cores)
+            cores))
 
     def _measure(self, system, group, server, load):
         return processes.run_client(
@@ -214,7 +230,7 @@ class Runner:
     def _idle(self, system, group):
         # A server of its own each time: one that has had connections before has memory for them.
         with contextlib.ExitStack() as stack:
-            server = stack.enter_context(self._server(system, group))
+            server = self._serve(stack, system, group)
             client = stack.enter_context(
                 processes.Program(self._client(system, group, server, {}), self._environment(system)))
             client_usage, server_usage = [], []

@@ -90,6 +90,10 @@ class Scenario:
     # None, or at which part of a system's capacity calls are due.
     of_capacity: float = None
     crowded: bool = False  # another process computes meanwhile
+    schemes: tuple = None  # the transports it is about; None: all
+    # None, or what lies between client and server, as the words of tests/support/path_words.h.
+    path: dict = dataclasses.field(default=None, hash=False)
+    seconds: float = 0  # each measurement takes so long at least, for what is rare to happen
     note: str = ""
 
     def __post_init__(self):
@@ -114,6 +118,14 @@ def _open(percent, quick):
                     of_capacity=percent / 100, quick=quick,
                     note="Latency counts from the time at which a call was due. Cap'n Proto's client has one thread, "
                     "which waits in its loop: nobody could start calls on time.")
+
+
+def _lossy(name, title, loss):
+    return Scenario("lossy-" + name, "64 B, one at a time, 1 ms there and back, %s" % title, P99, {"size": 64},
+                    placements=(UNPINNED,), without=(CAPNP,), schemes=("udp", "tcp"),
+                    path={"delay": "500us", "loss": loss}, seconds=5,
+                    note="Real packets, each of which may be lost. For udp they pass a relay, for tcp a TUN device, "
+                    "by the same model of a path.")
 
 
 SCENARIOS = (
@@ -162,6 +174,8 @@ SCENARIOS = (
              {"size": 64, "in_flight": 8, "service": "work", "slow_every": 100, "delay_us": 5000},
              without=(RAW_SPINNING, RAW_BLOCKING), quick=("tcp",),
              note="A handler that waits: a worker's thread for anywire and gRPC sync, timers for gRPC callback and Cap'n Proto."),
+    _lossy("1%-1ms", "1 % of the packets lost each way", 1),
+    _lossy("5%", "5 % of the packets lost each way", 5),
 )
 
 
@@ -204,6 +218,8 @@ def plan(registered, cores, quick=False, only=None, scenarios=SCENARIOS, systems
     groups = []
     for scenario in scenarios:
         for transport in registered:
+            if scenario.schemes is not None and transport.scheme not in scenario.schemes:
+                continue
             if quick and not only and transport.scheme not in scenario.quick:
                 continue
             placements = placements_for(scenario, transport, cores)

@@ -10,6 +10,7 @@ TCP = Transport("tcp", "tcp:127.0.0.1:0", False)
 UNIX = Transport("unix", "unix:/tmp/x", False)
 INPROC = Transport("inproc", "inproc:x", True)
 SHM = Transport("shm", "shm:/tmp/y", False)
+UDP = Transport("udp", "udp:127.0.0.1:0", False)
 NEW = Transport("new", "new:/tmp/z", False)
 ALL = [INPROC, SHM, UNIX, TCP]
 
@@ -45,7 +46,7 @@ class PlanTest(unittest.TestCase):
     def test_a_new_transport_is_measured_in_every_scenario_without_being_named_anywhere(self):
         groups = scenarios.plan([NEW], 2)
         self.assertEqual({group.scenario.name for group in groups},
-                         {scenario.name for scenario in scenarios.SCENARIOS})
+                         {scenario.name for scenario in scenarios.SCENARIOS if scenario.schemes is None})
         self.assertEqual({system.program for group in groups for system in group.systems}, {"bench_anywire"})
 
     def test_every_way_between_processes_has_a_floor_that_spins_and_one_that_blocks(self):
@@ -54,6 +55,10 @@ class PlanTest(unittest.TestCase):
                 found = names(scenarios.plan([transport], 2))
                 for system in scenarios.FLOORS:
                     self.assertIn("/".join((scenario, transport.scheme, scenarios.TWO_CORES, system.name)), found)
+
+    def test_a_scenario_that_is_about_some_transports_runs_over_those(self):
+        lossy = [group for group in scenarios.plan(ALL + [UDP], 2) if group.scenario.path]
+        self.assertEqual({group.transport.scheme for group in lossy}, {"tcp", "udp"})
 
     def test_inside_a_process_there_is_no_core_for_each_side(self):
         for group in scenarios.plan([INPROC], 2):

@@ -5,7 +5,7 @@ import dataclasses
 from tests.bench import results as figures
 from tests.bench import scenarios, terminal
 
-TCP, UNIX, SHM, INPROC = "tcp", "unix", "shm", "inproc"
+TCP, UNIX, SHM, INPROC, UDP = "tcp", "unix", "shm", "inproc", "udp"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,11 +150,19 @@ def _connections(look):
                    300, "us")
 
 
+def _losses(look):
+    for scenario, loss, name, title, limit in (("lossy-1%-1ms", 1, "p99_us", "p99", 3000), ("lossy-1%-1ms", 1, "p999_us", "p99.9", 6000),
+                                               ("lossy-5%", 5, "p99_us", "p99", 6000)):
+        yield _at_most("one 64 B call at a time, udp, %d %% lost each way, 1 ms there and back, %s" % (loss, title), "",
+                       look.best((scenarios.ANYWIRE, scenarios.ANYWIRE_SLEEPING), scenario, UDP, name,
+                                 placement=scenarios.UNPINNED), limit, "us")
+
+
 def verdicts(results, counts=None):
     """All targets, in order."""
     look = _Look(results)
     found = []
-    for part in (_waiting_calls(look), _in_flight(look), _streams(look), _counts(counts), _connections(look)):
+    for part in (_waiting_calls(look), _in_flight(look), _streams(look), _counts(counts), _connections(look), _losses(look)):
         found += part
     return found
 

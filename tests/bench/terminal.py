@@ -51,8 +51,8 @@ def heading(scenario):
 
 
 def row_text(row, scenario):
-    if row.error:
-        return "  %-19s failed: %s" % (row.system, row.error)
+    if row.unmeasured():
+        return "  %-19s %s" % (row.system, row.unmeasured())
     summary = row.summary()
     text = "  %-19s %32s" % (row.system, spread(summary[scenario.metric.name]))
     for name, _ in columns(scenario):

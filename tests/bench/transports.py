@@ -15,7 +15,7 @@ class Transport:
 
     def uri_for(self, user):
         """Where this one may listen, a word or number that no other user of the transport has."""
-        return self.uri if self.scheme == "tcp" else "%s.%s" % (self.uri, user)
+        return self.uri if self.scheme in ("tcp", "udp") else "%s.%s" % (self.uri, user)
 
 
 def registered(folder):
