@@ -1,6 +1,7 @@
-"""Runs filecopy over every transport it has and prints a table: demo_run.py FILECOPY [FOLDER]. Started by tools/demo."""
+"""Runs filecopy over every transport it has and prints a table: demo_run.py FILECOPY BAD_PATH [FOLDER]. Started by tools/demo."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,12 @@ import time
 # The first of these with enough files is copied.
 FOLDERS = ["/usr/include", "/usr/share/doc", "/usr/lib", "/etc"]
 ENOUGH_FILES = 2000
+
+# Transports that send UDP datagrams to the host and port of their addresses.
+DATAGRAM_SCHEMES = ["udp"]
+# What a transport over datagrams has to copy through once more, as the words of tests/support/bad_path, and in short.
+LOSSY = ["delay=500us", "loss=1"]
+LOSSY_TITLE = "1 % lost"
 
 CONFIG = 'service { name: "filecopy"  listen: "%s"  connect: "%s" }\n'
 
@@ -59,11 +66,11 @@ def remove_tree(path):
 @contextlib.contextmanager
 def running(command):
     """A process for the time of a with statement: told to end, and killed if it does not."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
-        with process.stdout:
+        with process.stdin, process.stdout:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             try:
@@ -93,11 +100,11 @@ def copy(command):
     return report
 
 
-def run(filecopy, folder, scheme, uri, scratch):
-    """One transport; the report of its client."""
+def run(filecopy, folder, scheme, uri, scratch, connect=None):
+    """One transport; the report of its client, which connects to another address than the server's where one is given."""
     config = os.path.join(scratch, "anywire.textproto")
     with open(config, "w", encoding="utf-8") as file:
-        file.write(CONFIG % (uri, uri))
+        file.write(CONFIG % (uri, connect or uri))
     into = os.path.join(scratch, "copy")
     program = [filecopy, "--anywire_config=" + config]
     try:
@@ -108,6 +115,36 @@ def run(filecopy, folder, scheme, uri, scratch):
     finally:
         if os.path.exists(into):
             remove_tree(into)
+
+
+class Relay:
+    """A bad path to the server at `uri`."""
+
+    def __init__(self, process, uri):
+        self._process = process
+        scheme = uri.split(":", 1)[0]
+        line = process.stdout.readline()
+        if not line.startswith("ready "):
+            raise Failed("the relay did not start")
+        self.uri = "%s://%s" % (scheme, line.split()[1])
+
+    def counts(self):
+        """How many datagrams were sent through it, and how many of them it has lost."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        ways = json.loads(self._process.stdout.readline()).values()
+        return sum(way["sent"] for way in ways), sum(way["lost"] for way in ways)
+
+
+def run_lossy(filecopy, bad_path, folder, scheme, uri, scratch):
+    """The same through a relay that loses some; the report, the address of the relay, and what it did in a sentence."""
+    server = uri.split(":", 1)[1].lstrip("/")
+    with running([bad_path, "udp", server] + LOSSY) as process:
+        relay = Relay(process, uri)
+        report = run(filecopy, folder, scheme, uri, scratch, relay.uri)
+        sent, lost = relay.counts()
+    return report, relay.uri, "%s, %s: a relay, 1 ms there and back, that has lost %d of %d datagrams." % (
+        scheme, LOSSY_TITLE, lost, sent)
 
 
 def microseconds(report, name):
@@ -132,10 +169,10 @@ def print_table(rows):
 
 
 def main():
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) not in (3, 4):
         sys.exit("usage: tools/demo [FOLDER]")
-    filecopy = os.path.abspath(sys.argv[1])
-    folder = sys.argv[2] if len(sys.argv) == 3 else choose_folder()
+    filecopy, bad_path = map(os.path.abspath, sys.argv[1:3])
+    folder = sys.argv[3] if len(sys.argv) == 4 else choose_folder()
     start = time.monotonic()
     scratch = make_scratch(count_bytes(folder))
     try:
@@ -144,12 +181,21 @@ def main():
         print("Copying %s with one program, changing one word in its configuration:\n  %s" %
               (folder, CONFIG % ("...", "...")), flush=True)
         rows = []
+        remarks = []
         for line in transports:
             scheme, uri = line.split(" ", 1)
             print("%s: %s" % (scheme, uri), flush=True)
             rows.append(row(scheme, uri, run(filecopy, folder, scheme, uri, scratch)))
+            if scheme in DATAGRAM_SCHEMES:
+                title = "%s, %s" % (scheme, LOSSY_TITLE)
+                print("%s: %s, by a relay" % (title, uri), flush=True)
+                report, relayed_uri, remark = run_lossy(filecopy, bad_path, folder, scheme, uri, scratch)
+                rows.append(row(title, relayed_uri, report))
+                remarks.append(remark)
         print()
         print_table(rows)
+        for remark in remarks:
+            print("\n" + remark)
         print("\n%.0f seconds. Copied to %s. Calls have 64 bytes and block. Server and client are two processes; for "
               "inproc, one." % (time.monotonic() - start, os.path.dirname(scratch)))
     finally:
