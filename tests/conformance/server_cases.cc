@@ -66,7 +66,7 @@ TEST_P(ServerTest, HandlersKnowTheirMethodAndPeer) {
     EXPECT_OK(stub.Empty(Nothing(), {.received = &received}));
     probe().started.WaitFor(1);
     EXPECT_EQ(method, "anywire.conformance.Conformance/Empty");
-    EXPECT_EQ(received.peer, world().address());
+    EXPECT_EQ(received.peer, world().address_seen());
     EXPECT_EQ(peer.local_address, world().address());
     EXPECT_GE(peer.max_frame_size, 1024u);
     const std::string& scheme = GetParam().scheme;

@@ -1,5 +1,6 @@
 #include "tests/conformance/world.h"
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -7,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/config/config.h"
+#include "tests/support/seed.h"
 
 namespace anywire::test {
 namespace {
@@ -40,6 +42,13 @@ ConfigFields LimitsOf(const Setting& setting, const WorldOptions& options, Confi
   return fields;
 }
 
+// Each world of a process has another seed: they would all lose their first datagrams otherwise.
+LivePathOptions PathOf(const Setting& setting) {
+  if (!setting.handicap.path.has_value()) return {};
+  static std::atomic<uint64_t> seed = TestSeed(1);
+  return {.path = *setting.handicap.path, .seed = seed.fetch_add(1)};
+}
+
 }  // namespace
 
 const char* ServerFormName(ServerForm form) {
@@ -67,8 +76,9 @@ std::unique_ptr<Runtime> MakeRuntime(TransportRegistry registry, const std::stri
 World::World(const Setting& setting, WorldOptions options)
     : options_(std::move(options)),
       faults_(setting.handicap.faults),
-      relays_({.path = setting.handicap.path.value_or(PathOptions())}) {
-  TransportRegistry registry = Transports(setting);
+      behind_relay_(setting.handicap.path.has_value() && !options_.bare_transports),
+      relays_(PathOf(setting)) {
+  TransportRegistry registry = Transports();
   address_ = FreshUri(registry, setting.scheme, scratch_.path());
   runtime_ = MakeRuntime(std::move(registry), ConfigText(setting));
   if (options_.form == ServerForm::kCoroutine) {
@@ -88,13 +98,21 @@ World::~World() {
   faults_.Stop();
 }
 
-TransportRegistry World::Transports(const Setting& setting) {
+TransportRegistry World::Transports() {
   TransportRegistry registry = MakeRegistry();
   if (options_.bare_transports) return registry;
-  if (setting.handicap.path.has_value()) {
+  if (behind_relay_) {
     registry = WithRelays(std::move(registry), SuiteOptions().datagram_schemes, relays_);
   }
   return WithFaults(std::move(registry), faults_);
+}
+
+std::string World::address_seen() {
+  if (!behind_relay_) return address_;
+  const size_t colon = address_.find("://");
+  absl::StatusOr<UdpRelay*> relay = relays_.Before(address_.substr(colon + 3));
+  if (!relay.ok()) Give(address_, relay.status());
+  return absl::StrCat(address_.substr(0, colon), "://", (*relay)->address());
 }
 
 std::string World::ConfigText(const Setting& setting) const {

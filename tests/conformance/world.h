@@ -58,6 +58,8 @@ class World {
 
   // Where the server listens, as a URI.
   const std::string& address() const { return address_; }
+  // Where clients find it, as they see it: there, or at the relay of a handicap that has a path.
+  std::string address_seen();
   Runtime& runtime() { return *runtime_; }
   Server& server() { return *server_; }
   Probe& probe() { return probe_; }
@@ -77,13 +79,14 @@ class World {
   void DestroyServer() { server_.reset(); }
 
  private:
-  TransportRegistry Transports(const Setting& setting);
+  TransportRegistry Transports();
   std::string ConfigText(const Setting& setting) const;
   void StartServer(absl::string_view target);
 
   const WorldOptions options_;
   const TempDir scratch_;
   FaultControl faults_;
+  const bool behind_relay_;
   Relays relays_;
   Probe probe_;
   std::unique_ptr<Service> service_;

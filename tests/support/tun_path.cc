@@ -95,6 +95,7 @@ class Mirror final : public TunPath {
   static Instant Now() { return std::chrono::steady_clock::now(); }
 
   void Run() {
+    prctl(PR_SET_NAME, "tun-path");
     prctl(PR_SET_TIMERSLACK, 1);  // ns: by default sleeps end 50 us late
     pollfd watched[] = {{device_.get(), POLLIN, 0}, {ending_.get(), POLLIN, 0}};
     while (true) {

@@ -15,10 +15,12 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "anywire/signals_blocked.h"
-#include "tests/support/datagram_batch.h"
 #include "transports/stream/errno_status.h"
 #include "transports/stream/unique_fd.h"
 #include "transports/tcp/socket_address.h"
+#include "transports/udp/datagram_batch.h"
+#include "transports/udp/datagram_path.h"
+#include "transports/udp/datagram_socket.h"
 
 namespace anywire::test {
 namespace {
@@ -29,8 +31,8 @@ constexpr int kSocketBuffer = 4 << 20;
 constexpr int kEventsAtOnce = 64;
 
 struct Client {
-  SocketAddress address;
-  UniqueFd upstream;  // connected to the server; none: forgotten, or the system had none
+  udp::DatagramPath address;
+  std::optional<udp::DatagramSocket> upstream;  // connected to the server
   Instant last_heard;
 };
 
@@ -42,24 +44,25 @@ absl::StatusOr<SocketAddress> ParseAddress(absl::string_view text) {
   return addresses->front();
 }
 
-UniqueFd UdpSocket(int family) {
-  UniqueFd fd(socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  // As much as may be had: a relay should lose what it is told to lose.
-  for (const int option : {SO_RCVBUF, SO_SNDBUF, SO_RCVBUFFORCE, SO_SNDBUFFORCE}) {
-    setsockopt(fd.get(), SOL_SOCKET, option, &kSocketBuffer, sizeof(kSocketBuffer));
-  }
-  return fd;
+// A relay should lose what it is told to lose: root may have more than the system's limit.
+void WithLargeBuffers(const udp::DatagramSocket& socket) {
+  setsockopt(socket.fd(), SOL_SOCKET, SO_RCVBUFFORCE, &kSocketBuffer, sizeof(kSocketBuffer));
 }
 
 // The bytes that tell addresses apart.
-absl::string_view KeyOf(const SocketAddress& address) {
-  return {reinterpret_cast<const char*>(&address.storage), address.size};
+absl::string_view KeyOf(const udp::DatagramPath& address) {
+  return {reinterpret_cast<const char*>(&address.peer), address.peer_size};
 }
 
 class Relay final : public UdpRelay {
  public:
-  Relay(const SocketAddress& server, const Options& options)
-      : server_(server), max_clients_(options.max_clients), path_(options.live) {}
+  Relay(const SocketAddress& server, udp::DatagramSocket downstream, const Options& options)
+      : server_(server),
+        max_clients_(options.max_clients),
+        downstream_(std::move(downstream)),
+        path_(options.live) {
+    WithLargeBuffers(downstream_);
+  }
 
   ~Relay() override {
     if (!thread_.joinable()) return;
@@ -67,21 +70,13 @@ class Relay final : public UdpRelay {
     thread_.join();
   }
 
-  absl::Status Begin(const SocketAddress& listen) ABSL_LOCKS_EXCLUDED(mutex_) {
-    downstream_ = UdpSocket(listen.family());
+  absl::Status Begin() {
+    const absl::StatusOr<SocketAddress> address = downstream_.local_address();
+    if (!address.ok()) return address.status();
+    address_ = address->ToString();
     ending_.Reset(eventfd(0, EFD_CLOEXEC));
     epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
-    if (!downstream_.valid() || !ending_.valid() || !epoll_.valid()) {
-      return ErrnoStatus(errno, "cannot make the relay's sockets");
-    }
-    if (bind(downstream_.get(), listen.get(), listen.size) != 0) {
-      return ErrnoStatus(errno, "cannot bind " + listen.ToString());
-    }
-    SocketAddress bound;
-    bound.size = sizeof(bound.storage);
-    getsockname(downstream_.get(), reinterpret_cast<sockaddr*>(&bound.storage), &bound.size);
-    address_ = bound.ToString();
-    if (!Watch(downstream_.get(), &downstream_) || !Watch(ending_.get(), &ending_)) {
+    if (!Watch(downstream_.fd(), &downstream_) || !Watch(ending_.get(), &ending_)) {
       return ErrnoStatus(errno, "cannot watch the relay's sockets");
     }
     const SignalsBlocked signals_blocked;
@@ -97,8 +92,8 @@ class Relay final : public UdpRelay {
     absl::MutexLock lock(&mutex_);
     for (const auto& [key, client] : clients_) {
       // The old one is closed after there is a new one, which therefore has another port.
-      const UniqueFd old = std::move(client->upstream);
-      client->upstream = OpenUpstream(client.get());
+      const std::optional<udp::DatagramSocket> old = std::move(client->upstream);
+      OpenUpstream(*client);
     }
   }
 
@@ -117,15 +112,16 @@ class Relay final : public UdpRelay {
     return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
   }
 
-  UniqueFd OpenUpstream(Client* client) {
-    UniqueFd fd = UdpSocket(server_.family());
-    if (connect(fd.get(), server_.get(), server_.size) != 0 || !Watch(fd.get(), client)) {
-      return {};
-    }
-    return fd;
+  void OpenUpstream(Client& client) {
+    client.upstream.reset();
+    absl::StatusOr<udp::DatagramSocket> socket = udp::DatagramSocket::Connect(server_);
+    if (!socket.ok() || !Watch(socket->fd(), &client)) return;
+    WithLargeBuffers(*socket);
+    client.upstream.emplace(*std::move(socket));
   }
 
   void Run() ABSL_LOCKS_EXCLUDED(mutex_) {
+    prctl(PR_SET_NAME, "udp-relay");
     prctl(PR_SET_TIMERSLACK, 1);  // ns: by default sleeps end 50 us late
     epoll_event events[kEventsAtOnce];
     while (true) {
@@ -154,20 +150,28 @@ class Relay final : public UdpRelay {
   static Instant Now() { return std::chrono::steady_clock::now(); }
 
   void ReceiveFromClients() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    const size_t count = received_.Receive(downstream_.get());
+    downstream_.Receive(received_);
     const Instant now = Now();
-    for (size_t i = 0; i < count; ++i) {
-      Send(Towards::kServer, ClientAt(received_.from(i)), received_.bytes(i), now);
+    for (size_t i = 0; i < received_.count(); ++i) {
+      const std::shared_ptr<Client> client = ClientAt(received_.Path(i));
+      received_.Each(i, [&](absl::Span<const uint8_t> bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+        Send(Towards::kServer, client, bytes, now);
+      });
     }
   }
 
   void ReceiveFromServer(Client& client) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     // Its address may have changed, or itself been forgotten, since the event was reported.
-    if (!client.upstream.valid()) return;
-    const size_t count = received_.Receive(client.upstream.get());
+    if (!client.upstream.has_value()) return;
+    // That nobody listens at the server's address is no news to the clients: it may yet be so.
+    client.upstream->Receive(received_);
     const Instant now = Now();
-    const std::shared_ptr<Client>& known = clients_.at(KeyOf(client.address));
-    for (size_t i = 0; i < count; ++i) Send(Towards::kClient, known, received_.bytes(i), now);
+    const std::shared_ptr<Client> known = clients_.at(KeyOf(client.address));
+    for (size_t i = 0; i < received_.count(); ++i) {
+      received_.Each(i, [&](absl::Span<const uint8_t> bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+        Send(Towards::kClient, known, bytes, now);
+      });
+    }
   }
 
   void Send(Towards towards, std::shared_ptr<Client> client, absl::Span<const uint8_t> bytes,
@@ -176,13 +180,13 @@ class Relay final : public UdpRelay {
     path_.Send({towards, std::move(client), {bytes.begin(), bytes.end()}}, now);
   }
 
-  const std::shared_ptr<Client>& ClientAt(const SocketAddress& address)
+  const std::shared_ptr<Client>& ClientAt(const udp::DatagramPath& address)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (const auto it = clients_.find(KeyOf(address)); it != clients_.end()) return it->second;
     if (clients_.size() >= max_clients_) ForgetOne();
     auto client = std::make_shared<Client>();
     client->address = address;
-    client->upstream = OpenUpstream(client.get());
+    OpenUpstream(*client);
     ++counts_.clients;
     return clients_.emplace(KeyOf(address), std::move(client)).first->second;
   }
@@ -191,7 +195,7 @@ class Relay final : public UdpRelay {
     const auto oldest = std::min_element(
         clients_.begin(), clients_.end(),
         [](const auto& a, const auto& b) { return a.second->last_heard < b.second->last_heard; });
-    oldest->second->upstream.Reset();
+    oldest->second->upstream.reset();
     forgotten_.push_back(std::move(oldest->second));
     clients_.erase(oldest);
     ++counts_.forgotten;
@@ -199,37 +203,52 @@ class Relay final : public UdpRelay {
 
   void DeliverDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const Instant now = Now();
-    while (true) {
-      // What goes to the clients leaves by one socket, and to the server by one for each client.
-      std::vector<Path::Packet> due[2];
-      for (size_t i = 0; i < kDatagramBatch; ++i) {
-        std::optional<Path::Packet> packet = path_.Take(now);
-        if (!packet) break;
-        due[static_cast<size_t>(packet->towards)].push_back(*std::move(packet));
-      }
-      if (due[0].empty() && due[1].empty()) return;
-      for (const Path::Packet& packet : due[static_cast<size_t>(Towards::kClient)]) {
-        batch_.Add(packet.bytes, &packet.route->address);
-      }
-      counts_.unsent += batch_.Send(downstream_.get());
-      const Client* last = nullptr;
-      for (const Path::Packet& packet : due[static_cast<size_t>(Towards::kServer)]) {
-        if (last != nullptr && last != packet.route.get()) SendUp(*last);
-        last = packet.route.get();
-        batch_.Add(packet.bytes, nullptr);
-      }
-      if (last != nullptr) SendUp(*last);
+    std::vector<Path::Packet> due;
+    while (std::optional<Path::Packet> packet = path_.Take(now)) {
+      due.push_back(*std::move(packet));
+    }
+    // Those that leave together stand together, each flow in its order.
+    const auto flow = [](const Path::Packet& packet) {
+      return std::pair(packet.towards, packet.route.get());
+    };
+    std::stable_sort(due.begin(), due.end(),
+                     [&flow](const auto& a, const auto& b) { return flow(a) < flow(b); });
+    for (size_t i = 0; i < due.size(); ++i) {
+      const Path::Packet& packet = due[i];
+      Add(packet.bytes);
+      const bool last = i + 1 == due.size() || flow(due[i + 1]) != flow(packet);
+      // (Empty ones cannot be joined with others.)
+      if (last || batch_.full() || due[i + 1].bytes.empty() || packet.bytes.empty()) Flush(packet);
     }
   }
 
-  void SendUp(const Client& client) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    counts_.unsent += batch_.Send(client.upstream.get());
+  void Add(absl::Span<const uint8_t> bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (bytes.size() > batch_.room().size()) {
+      ++counts_.unsent;
+      return;
+    }
+    std::copy(bytes.begin(), bytes.end(), batch_.room().begin());
+    batch_.Add(bytes.size());
+  }
+
+  // Sends the batch to where this packet, which is of it, goes.
+  void Flush(const Path::Packet& packet) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const bool up = packet.towards == Towards::kServer;
+    size_t sent = 0;
+    int icmp = 0;  // of earlier datagrams
+    if (up && packet.route->upstream.has_value()) {
+      packet.route->upstream->Send(batch_, {}, &sent, &icmp);
+    } else if (!up) {
+      downstream_.Send(batch_, packet.route->address, &sent, &icmp);
+    }
+    counts_.unsent += batch_.count() - sent;
+    batch_.Clear();
   }
 
   const SocketAddress server_;
   const size_t max_clients_;
   std::string address_;
-  UniqueFd downstream_;
+  udp::DatagramSocket downstream_;
   UniqueFd ending_;
   UniqueFd epoll_;
   Path path_;
@@ -239,8 +258,8 @@ class Relay final : public UdpRelay {
   std::vector<std::shared_ptr<Client>> forgotten_ ABSL_GUARDED_BY(mutex_);
   Counts counts_ ABSL_GUARDED_BY(mutex_);
   // The thread's own.
-  ReceiveBatch received_;
-  SendBatch batch_;
+  udp::ReceiveBatch received_;
+  udp::SendBatch batch_;
   std::thread thread_;
 };
 
@@ -255,8 +274,11 @@ absl::StatusOr<std::unique_ptr<UdpRelay>> UdpRelay::Start(absl::string_view serv
   absl::StatusOr<SocketAddress> listen =
       ParseAddress(options.listen.empty() ? loopback : options.listen);
   if (!listen.ok()) return listen.status();
-  auto relay = std::make_unique<Relay>(*to, options);
-  if (absl::Status begun = relay->Begin(*listen); !begun.ok()) return begun;
+  absl::StatusOr<udp::DatagramSocket> downstream =
+      udp::DatagramSocket::Bind(*listen, udp::DatagramSocket::Reuse::kNone);
+  if (!downstream.ok()) return downstream.status();
+  auto relay = std::make_unique<Relay>(*to, *std::move(downstream), options);
+  if (absl::Status begun = relay->Begin(); !begun.ok()) return begun;
   return relay;
 }
 

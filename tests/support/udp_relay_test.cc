@@ -167,6 +167,28 @@ TEST_F(UdpRelayTest, AnySizeThatUdpHas) {
   EXPECT_EQ(0u, relay().counts().unsent);
 }
 
+// What the kernel joins and cuts for the relay comes out as it went in.
+TEST_F(UdpRelayTest, BoundariesAreKept) {
+  options_.live.path.delay = milliseconds(1);  // so that they leave together
+  const std::vector<std::string> datagrams = {
+      "",  "",  "a", "bb", "bb", "b", "ccc", "ccc", "", "d", "", "", "e", std::string(9000, 'x'),
+      "f", "g", "",  "h"};
+  for (const std::string& datagram : datagrams) client_.Send(relay().address(), datagram);
+  for (const std::string& datagram : datagrams) EXPECT_EQ(datagram, server_.Receive().bytes);
+}
+
+// IPv6 has room for 20 bytes more than the relay takes.
+TEST_F(UdpRelayTest, WhatIsTooLargeForItIsUnsent) {
+  Socket server("[::1]:0"), client("[::1]:0");
+  auto relay = UdpRelay::Start(server.address(), options_);
+  ASSERT_EQ(absl::OkStatus(), relay.status());
+  for (const size_t size : {65'508, 1}) {
+    client.Send((*relay)->address(), std::string(size, 'x'));
+  }
+  EXPECT_EQ(1u, server.Receive().bytes.size());
+  EXPECT_EQ(1u, (*relay)->counts().unsent);
+}
+
 TEST_F(UdpRelayTest, AGoodPathLosesNothingAndKeepsTheOrder) {
   std::vector<std::string> expected;
   for (int i = 0; i < 2000; ++i) expected.push_back(absl::StrCat(i));
