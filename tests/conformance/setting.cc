@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "tests/support/relayed_transport.h"
 
 namespace anywire::test {
 namespace {
@@ -59,17 +60,7 @@ std::vector<Handicap> AllHandicaps() {
                   .room = 4096},
        .tiny_limits = false},
       {.name = "tiny_limits", .io_piece = 0, .faults = {}, .tiny_limits = true},
-      {.name = "lossy",
-       .io_piece = 0,
-       .faults = {},
-       .path = PathOptions{.delay = std::chrono::nanoseconds(0),
-                           .jitter = std::chrono::milliseconds(1),
-                           .reorder = 5,
-                           .loss = 2,
-                           .burst = 2,
-                           .duplicate = 2,
-                           .corrupt = 2},
-       .tiny_limits = false},
+      {.name = "lossy", .io_piece = 0, .faults = {}, .path = LossyPath(), .tiny_limits = false},
   };
 }
 

@@ -55,6 +55,16 @@ void Add(PathCounts& sum, const PathCounts& more) {
 
 }  // namespace
 
+PathOptions LossyPath() {
+  return {.delay = std::chrono::nanoseconds(0),
+          .jitter = std::chrono::milliseconds(1),
+          .reorder = 5,
+          .loss = 2,
+          .burst = 2,
+          .duplicate = 2,
+          .corrupt = 2};
+}
+
 absl::StatusOr<UdpRelay*> Relays::Before(absl::string_view server) {
   absl::MutexLock lock(&mutex_);
   if (const auto known = relays_.find(server); known != relays_.end()) return known->second.get();

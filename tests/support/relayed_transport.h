@@ -23,6 +23,10 @@
 
 namespace anywire::test {
 
+// Some of everything: a millisecond at most, and a few of a hundred lost, two in a row, overtaken,
+// doubled, damaged.
+PathOptions LossyPath();
+
 // Outlives the registry that it is given to. Any thread.
 class Relays {
  public:

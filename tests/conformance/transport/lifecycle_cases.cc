@@ -19,6 +19,7 @@ TEST_P(TransportSuite, SchemeAndAddressesResolve) {
 }
 
 TEST_P(TransportSuite, ConnectionDescribesItself) {
+  if (GetParam().behind_relay) GTEST_SKIP() << "each end sees the relay as the other";
   absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
   ASSERT_TRUE(listener.ok()) << listener.status();
   EXPECT_THAT((*listener)->address(), StartsWith(GetParam().scheme + ":"));
@@ -46,6 +47,7 @@ TEST_P(TransportSuite, ConnectionDescribesItself) {
 }
 
 TEST_P(TransportSuite, NobodyListens) {
+  if (GetParam().behind_relay) GTEST_SKIP() << "the relay is there and does not know it either";
   absl::StatusOr<std::unique_ptr<Listener>> listener = Listen(FreshAddress());
   ASSERT_TRUE(listener.ok()) << listener.status();
   const std::string address = (*listener)->address();

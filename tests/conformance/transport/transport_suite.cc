@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "tests/support/seed.h"
 
 namespace anywire::test {
 
@@ -26,11 +27,24 @@ std::vector<TransportCase> EachTransport(RegistryFactory make_registry,
   return EachTransportInPieces(make_registry, 0, handshakes);
 }
 
+std::vector<TransportCase> BehindRelay(RegistryFactory make_registry,
+                                       const std::vector<std::string>& schemes,
+                                       const Handshakes& handshakes) {
+  std::vector<TransportCase> cases;
+  for (const TransportCase& each : EachTransport(make_registry, handshakes)) {
+    if (std::count(schemes.begin(), schemes.end(), each.scheme) == 0) continue;
+    cases.push_back(each);
+    cases.back().behind_relay = true;
+  }
+  return cases;
+}
+
 std::string CaseName(const ::testing::TestParamInfo<TransportCase>& info) {
   std::string name = info.param.scheme;
   std::replace_if(
       name.begin(), name.end(), [](unsigned char c) { return !isalnum(c); }, '_');
   if (info.param.piece != 0) absl::StrAppend(&name, "_in_pieces_of_", info.param.piece);
+  if (info.param.behind_relay) absl::StrAppend(&name, "_behind_relay");
   return name;
 }
 
@@ -82,6 +96,12 @@ void TransportSuite::Pending::Drop() {
 TransportSuite::TransportSuite()
     : short_io_(GetParam().piece != 0 ? std::make_unique<ShortIo>(GetParam().piece) : nullptr),
       registry_(GetParam().make_registry()) {
+  if (GetParam().behind_relay) {
+    // Another seed for each, or all would lose their first datagrams.
+    static uint64_t seed = TestSeed(1);
+    relays_ = std::make_unique<Relays>(LivePathOptions{.path = LossyPath(), .seed = seed++});
+    registry_ = WithRelays(std::move(registry_), {GetParam().scheme}, *relays_);
+  }
   for (Transport* transport : registry_.transports()) {
     if (transport->scheme() == GetParam().scheme) transport_ = transport;
   }

@@ -22,6 +22,7 @@
 #include "anywire/registry.h"
 #include "gtest/gtest.h"
 #include "tests/conformance/transport/peer.h"
+#include "tests/support/relayed_transport.h"
 #include "tests/support/short_io.h"
 #include "tests/support/temp_dir.h"
 
@@ -42,6 +43,7 @@ struct TransportCase {
   RegistryFactory make_registry;
   size_t piece = 0;  // not 0: stream sockets and pipes move at most so many bytes a call
   Handshake handshake = Handshake::kNone;
+  bool behind_relay = false;  // that has a LossyPath
 };
 
 // One case for each transport that the factory's registry has, so that none can be left out.
@@ -50,6 +52,11 @@ std::vector<TransportCase> EachTransport(RegistryFactory make_registry,
 // The same with byte streams in pieces. Transports that use none run as usual.
 std::vector<TransportCase> EachTransportInPieces(RegistryFactory make_registry, size_t piece,
                                                  const Handshakes& handshakes = {});
+// One for each of `schemes`, which send UDP datagrams to the "host:port" of their addresses, behind
+// relays.
+std::vector<TransportCase> BehindRelay(RegistryFactory make_registry,
+                                       const std::vector<std::string>& schemes,
+                                       const Handshakes& handshakes = {});
 std::string CaseName(const ::testing::TestParamInfo<TransportCase>& info);
 std::ostream& operator<<(std::ostream& out, const TransportCase& transport_case);
 
@@ -95,6 +102,7 @@ class TransportSuite : public ::testing::TestWithParam<TransportCase> {
 
  private:
   std::unique_ptr<ShortIo> short_io_;
+  std::unique_ptr<Relays> relays_;
   TempDir scratch_;
   TransportRegistry registry_;
   Transport* transport_ = nullptr;
