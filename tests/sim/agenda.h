@@ -2,6 +2,7 @@
 #ifndef ANYWIRE_TESTS_SIM_AGENDA_H_
 #define ANYWIRE_TESTS_SIM_AGENDA_H_
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -25,15 +26,18 @@ class Agenda {
   }
   void After(Duration delay, std::function<void()> action) { At(now_ + delay, std::move(action)); }
 
-  // Does the next entry. False when there is none.
-  bool Step() {
-    if (entries_.empty()) return false;
+  bool empty() const { return entries_.empty(); }
+  // When the next entry is due; Instant::max() when there is none.
+  Instant next() const { return entries_.empty() ? Instant::max() : entries_.top().time; }
+  // Does the next entry; there is one.
+  void Step() {
     Entry entry = std::move(const_cast<Entry&>(entries_.top()));
     entries_.pop();
     now_ = entry.time;
     entry.action();
-    return true;
   }
+  // Something else than an entry happens at `time`, which is not after the next one's.
+  void AdvanceTo(Instant time) { now_ = std::max(now_, time); }
 
  private:
   struct Entry {

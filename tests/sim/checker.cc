@@ -32,6 +32,7 @@ void Checker::Check(bool holds, const Plan& plan, const std::string& what) {
 void Checker::OpenRefused(const Plan& plan, const absl::Status& status, Instant now) {
   Truth& truth = Of(plan);
   truth.refused = true;
+  truth.end = status;
   Check(DeliveryOf(status) == Delivery::kNotSent, plan, "refused but not as not sent");
   Check(HasReason(plan, truth, status, now), plan,
         absl::StrCat("refused without a reason: ", status.ToString()));
@@ -165,6 +166,17 @@ void Checker::HandlerToldOfEnd(const Plan& plan, const absl::Status& status) {
   Check(truth.ends > 0 || truth.cancelled || truth.client_released || plan.deadline.has_value() ||
             cut_ || SomeMessageTooLarge(plan) || truth.end.code() != absl::StatusCode::kOk,
         plan, absl::StrCat("the handler is told of an end without a reason: ", status.ToString()));
+}
+
+std::vector<CallResult> Checker::results() const {
+  std::vector<CallResult> results;
+  for (const Truth& truth : truths_) {
+    results.push_back({.handlers = truth.handlers,
+                       .tried = truth.opened || truth.refused,
+                       .ended = truth.refused || truth.ends > 0,
+                       .end = truth.end});
+  }
+  return results;
 }
 
 void Checker::AtEnd() {

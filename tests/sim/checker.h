@@ -28,6 +28,14 @@
 
 namespace anywire::sim {
 
+// What became of a call.
+struct CallResult {
+  int handlers = 0;    // that ran for it
+  bool tried = false;  // it was opened, or refused
+  bool ended = false;
+  absl::Status end;  // when it was refused or has ended
+};
+
 class Checker {
  public:
   explicit Checker(const Scenario& scenario);
@@ -64,6 +72,7 @@ class Checker {
   // Everything has come to rest.
   void AtEnd();
   const std::vector<std::string>& failures() const { return failures_; }
+  std::vector<CallResult> results() const;
   // How many calls ended with each status code; those that Open refused, and those released before,
   // are not in it.
   const std::map<absl::StatusCode, uint64_t>& ends() const { return ends_; }

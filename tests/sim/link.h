@@ -37,6 +37,7 @@ class Link final : public FrameSink {
   absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size) override;
   // Drops what is on its way and takes nothing more.
   void Cut() { cut_ = true; }
+  size_t max_frame_size() const { return options_.max_frame_size; }
   uint64_t frames() const { return frames_; }
 
  private:

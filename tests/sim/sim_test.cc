@@ -34,7 +34,7 @@ TEST(SimTest, EveryCallEndsOnceAndHonestly) {
     if (seed % shards != shard && !one) continue;
     const Result result = RunWorld(seed);
     ++runs;
-    calls += result.calls;
+    calls += result.calls.size();
     frames += result.frames;
     for (const auto& [code, number] : result.ends) ends[code] += number;
     if (result.failures.empty()) continue;

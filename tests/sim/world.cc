@@ -6,12 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/protocol/wire_client.h"
 #include "runtime/protocol/wire_server.h"
-#include "tests/sim/agenda.h"
-#include "tests/sim/checker.h"
 #include "tests/sim/client_app.h"
-#include "tests/sim/link.h"
-#include "tests/sim/plan.h"
-#include "tests/sim/random.h"
+#include "tests/sim/link_path.h"
 #include "tests/sim/server_app.h"
 #include "tests/sim/side.h"
 
@@ -21,8 +17,6 @@ namespace {
 using protocol::Limits;
 using protocol::WireMachine;
 
-// Nothing in a scenario takes longer than this; what has not ended by then never will.
-constexpr Duration kLiveness = std::chrono::hours(2);
 constexpr uint64_t kSteps = 2000000;
 
 // The contract of Limits::connection_buffer.
@@ -33,28 +27,29 @@ size_t Buffer(const Limits& limits) {
 
 class World {
  public:
-  explicit World(uint64_t seed)
-      : random_(seed),
-        scenario_(MakeScenario(random_)),
-        checker_(scenario_),
-        client_side_(agenda_, random_, checker_, "client"),
-        server_side_(agenda_, random_, checker_, "server"),
-        up_(
-            agenda_, random_, scenario_.up,
-            [this](absl::Span<const ReceivedFrame> frames) { server_side_.OnFrames(frames); },
-            [this] { client_side_.OnWritable(); }),
-        down_(
-            agenda_, random_, scenario_.down,
-            [this](absl::Span<const ReceivedFrame> frames) { client_side_.OnFrames(frames); },
-            [this] { server_side_.OnWritable(); }),
-        server_app_(agenda_, random_, checker_, scenario_, server_side_),
-        client_(up_, scenario_.up.max_frame_size, scenario_.client_limits, agenda_.now()),
-        server_(down_, scenario_.down.max_frame_size, scenario_.server_limits, agenda_.now(),
-                server_app_),
-        client_app_(agenda_, random_, checker_, scenario_, client_side_, client_) {
+  World(Agenda& agenda, Random& random, const Scenario& scenario, Path& path,
+        const WorldOptions& options)
+      : agenda_(agenda),
+        scenario_(scenario),
+        path_(path),
+        options_(options),
+        checker_(scenario),
+        client_side_(agenda, random, checker_, "client"),
+        server_side_(agenda, random, checker_, "server"),
+        server_app_(agenda, random, checker_, scenario, server_side_),
+        client_(path.sink(End::kClient), path.max_frame_size(End::kClient), scenario.client_limits,
+                agenda.now()),
+        server_(path.sink(End::kServer), path.max_frame_size(End::kServer), scenario.server_limits,
+                agenda.now(), server_app_),
+        client_app_(agenda, random, checker_, scenario, client_side_, client_) {
     server_app_.Start(server_);
-    client_side_.on_error = [this](const absl::Status& why) { Cut(why); };
-    server_side_.on_error = client_side_.on_error;
+    path_.on_frames = [this](End to, absl::Span<const ReceivedFrame> frames) {
+      side(to).OnFrames(frames);
+    };
+    path_.on_writable = [this](End end) { side(end).OnWritable(); };
+    path_.on_lost = [this](End end, const absl::Status& why) { OnLost(end, why); };
+    client_side_.on_error = [this](const absl::Status& why) { Cut(End::kClient, why); };
+    server_side_.on_error = [this](const absl::Status& why) { Cut(End::kServer, why); };
     client_side_.Start(client_, [this](protocol::Event& event) { client_app_.OnEvent(event); });
     server_side_.Start(server_, [this](protocol::Event& event) { server_app_.OnEvent(event); });
     if (scenario_.drain_after) {
@@ -65,39 +60,57 @@ class World {
       });
     }
     if (scenario_.cut_after) {
-      agenda_.After(*scenario_.cut_after, [this] { Cut(absl::UnavailableError("cut")); });
+      agenda_.After(*scenario_.cut_after,
+                    [this] { Cut(End::kClient, absl::UnavailableError("cut")); });
     }
   }
 
   Result Run() {
-    const Instant end = agenda_.now() + kLiveness;
+    const Instant end = agenda_.now() + options_.bound;
     uint64_t steps = 0;
-    while (agenda_.Step()) {
-      CheckMemory(client_, scenario_.client_limits, client_app_.unread(), "client");
-      CheckMemory(server_, scenario_.server_limits, server_app_.unread(), "server");
-      if (!checker_.failures().empty()) break;
-      if (agenda_.now() > end || ++steps > kSteps) {
+    path_.Advance();
+    while (checker_.failures().empty() && !(agenda_.empty() && path_.at_rest())) {
+      const Instant next = std::min(agenda_.next(), path_.NextEvent());
+      if (next > end || ++steps > kSteps) {
         checker_.Fail("it does not come to rest");
         break;
       }
+      if (agenda_.next() == next) {
+        agenda_.Step();
+      } else {
+        agenda_.AdvanceTo(next);
+      }
+      path_.Advance();
+      CheckMemory(client_, scenario_.client_limits, client_app_.unread(), "client");
+      CheckMemory(server_, scenario_.server_limits, server_app_.unread(), "server");
     }
     if (checker_.failures().empty()) CheckRest();
     Result result;
     result.failures = checker_.failures();
-    result.calls = scenario_.plans.size();
+    result.calls = checker_.results();
     result.ends = checker_.ends();
-    result.frames = up_.frames() + down_.frames();
+    result.frames = path_.frames();
+    result.client_lost = client_lost_;
+    result.server_lost = server_lost_;
     return result;
   }
 
  private:
-  void Cut(const absl::Status& why) {
-    if (client_side_.lost()) return;
+  Side& side(End end) { return end == End::kClient ? client_side_ : server_side_; }
+
+  void Cut(End end, const absl::Status& why) {
+    if (side(end).lost()) return;
+    is_cut_ = true;
+    path_.Abort(end, why);
+  }
+
+  void OnLost(End end, const absl::Status& why) {
+    (end == End::kClient ? client_lost_ : server_lost_) = why;
+    if (!is_cut_ && !options_.may_lose_path) {
+      checker_.Fail(absl::StrCat("the path is lost: ", why.ToString()));
+    }
     checker_.Cut();
-    up_.Cut();
-    down_.Cut();
-    client_side_.Lose(why);
-    server_side_.Lose(why);
+    side(end).Lose(why);
   }
 
   void CheckMemory(const WireMachine& machine, const Limits& limits, size_t unread,
@@ -117,10 +130,12 @@ class World {
     if (server_app_.unreleased() != 0) checker_.Fail("handlers wait for ever");
     CheckNothingLeft(client_, "client");
     CheckNothingLeft(server_, "server");
-    if (client_side_.lost()) return;
+    if (client_side_.lost() || server_side_.lost()) return;
     // What one may send and what the other has granted is the same again.
     CheckCredit(client_, server_, "up");
     CheckCredit(server_, client_, "down");
+    is_cut_ = true;
+    for (const std::string& failure : path_.Close()) checker_.Fail(failure);
   }
 
   void CheckNothingLeft(const WireMachine& machine, const char* name) {
@@ -146,20 +161,33 @@ class World {
     }
   }
 
-  Random random_;
-  Agenda agenda_;
-  const Scenario scenario_;
+  Agenda& agenda_;
+  const Scenario& scenario_;
+  Path& path_;
+  const WorldOptions options_;
   Checker checker_;
   Side client_side_, server_side_;
-  Link up_, down_;
   ServerApp server_app_;
   protocol::WireClient client_;
   protocol::WireServer server_;
   ClientApp client_app_;
+  bool is_cut_ = false;  // the path is lost by our own doing
+  absl::Status client_lost_, server_lost_;
 };
 
 }  // namespace
 
-Result RunWorld(uint64_t seed) { return World(seed).Run(); }
+Result RunWorld(uint64_t seed) {
+  Random random(seed);
+  Agenda agenda;
+  const Scenario scenario = MakeScenario(random);
+  LinkPath path(agenda, random, scenario.up, scenario.down);
+  return RunWorld(agenda, random, scenario, path, {});
+}
+
+Result RunWorld(Agenda& agenda, Random& random, const Scenario& scenario, Path& path,
+                const WorldOptions& options) {
+  return World(agenda, random, scenario, path, options).Run();
+}
 
 }  // namespace anywire::sim
