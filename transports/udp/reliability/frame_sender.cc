@@ -45,7 +45,7 @@ absl::Span<uint8_t> FrameSender::PrepareFrame(uint64_t stream, size_t size) {
   ABSL_HARDENING_ASSERT(size >= 1 && size <= kLargestMaxFrameSize);
   const size_t count = size + kFrameCost;
   if (held_ != 0 && (held_ >= send_buffer_ || count > send_buffer_ - held_)) {
-    refused_ = true;
+    refused_ = std::max(refused_, count);
     return {};
   }
   BufferPool::Object<Frame> frame = pool_.Make<Frame>();
@@ -86,8 +86,9 @@ void FrameSender::DropPrepared() {
 }
 
 bool FrameSender::TakeRoom() {
-  if (!refused_ || held_ > send_buffer_ / 2) return false;
-  refused_ = false;
+  if (refused_ == 0) return false;
+  if (held_ != 0 && (held_ > send_buffer_ / 2 || refused_ > send_buffer_ - held_)) return false;
+  refused_ = 0;
   return true;
 }
 

@@ -37,10 +37,10 @@ class FrameSender {
   bool Publish();
   // Both.
   absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size);
-  // Once after there was no room for a frame: whether there is again.
+  // Once after there was no room for a frame: whether there is again, for that one and beyond.
   bool TakeRoom();
   // Whether it is still to be.
-  bool lacks_room() const { return refused_; }
+  bool lacks_room() const { return refused_ != 0; }
 
   // What the peer allows in all; a lower value than before changes nothing.
   void OnCredit(uint64_t credit);
@@ -150,7 +150,7 @@ class FrameSender {
   uint64_t begun_counts_ = 0;  // and have
   size_t held_ = 0;
   size_t waiting_ = 0;  // frames not sent in full
-  bool refused_ = false;
+  size_t refused_ = 0;  // the largest count that has been refused since TakeRoom; 0: none
 };
 
 }  // namespace anywire::udp

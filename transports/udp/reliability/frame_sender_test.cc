@@ -353,6 +353,23 @@ TEST_F(FrameSenderTest, PreparedFramesOutliveClear) {
   EXPECT_FALSE(sender_.Publish());
 }
 
+// Or whoever has a large frame would ask again and again.
+TEST_F(FrameSenderTest, RoomIsToldWhenWhatWasRefusedFits) {
+  FrameSender sender({.send_buffer = 1000}, pool_);
+  sender.OnCredit(1 << 20);
+  EXPECT_NE(nullptr, sender.NewFrame(1, 400 - kFrameCost).data());
+  EXPECT_EQ(nullptr, sender.NewFrame(1, 601 - kFrameCost).data());
+  EXPECT_EQ(nullptr, sender.NewFrame(1, 2000).data());
+  EXPECT_FALSE(sender.TakeRoom()) << "less than half is held, and neither fits";
+  uint8_t room[1000];
+  ChunkWriter writer{absl::MakeSpan(room)};
+  FramePiece piece;
+  ASSERT_TRUE(sender.WriteChunk(writer, &piece));
+  sender.OnPieceAcked(piece);
+  EXPECT_TRUE(sender.TakeRoom()) << "one always fits";
+  EXPECT_NE(nullptr, sender.NewFrame(1, 2000).data());
+}
+
 TEST_F(FrameSenderTest, ClearDropsAll) {
   for (uint64_t i = 0; i < 5; ++i) New(i % 2, 3000);
   const auto packet = Packet();
