@@ -29,14 +29,17 @@ ClientApp::ClientApp(Agenda& agenda, Random& random, Checker& checker, const Sce
                      Side& side, protocol::WireClient& machine)
     : agenda_(agenda), random_(random), checker_(checker), side_(side), machine_(machine) {
   for (const Plan& plan : scenario.plans) {
+    if (plan.left_out) continue;
     Caller& caller = callers_.emplace_back();
     caller.plan = &plan;
+    ++unopened_;
     agenda_.After(plan.open_after, [this, &caller] { Open(caller); });
   }
 }
 
 void ClientApp::Open(Caller& caller) {
   const Plan& plan = *caller.plan;
+  --unopened_;
   const MessageSource source{plan.number, false, 0};
   Payload payload;
   protocol::Protocol::OpenRequest request;

@@ -22,6 +22,8 @@ class ClientApp {
   void OnEvent(protocol::Event& event);
   // Calls that the callers have not let go of.
   size_t unreleased() const { return unreleased_; }
+  // Whether no call is left, nor to come.
+  bool done() const { return unreleased_ == 0 && unopened_ == 0; }
   // Message bytes that readers have not taken yet, each message with what it counts for itself.
   size_t unread() const { return unread_; }
 
@@ -53,6 +55,7 @@ class ClientApp {
   Side& side_;
   protocol::WireClient& machine_;
   std::deque<Caller> callers_;
+  size_t unopened_ = 0;
   size_t unreleased_ = 0;
   size_t unread_ = 0;
 };

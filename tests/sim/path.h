@@ -38,9 +38,10 @@ class Path {
   // all that is due by now. Called after every entry of the agenda.
   virtual Instant NextEvent() const { return Instant::max(); }
   virtual void Advance() {}
-  // Whether no frame is on its way, on a path that has not been lost.
-  virtual bool at_rest() const { return true; }
-  // The client says goodbye, at rest. What was wrong with it.
+  // Whether no frame is on its way; a path with events of its own says so, and the agenda of any
+  // other comes to an end.
+  virtual bool is_empty() const { return false; }
+  // The client says goodbye, when it is empty. What was wrong with it.
   virtual std::vector<std::string> Close() { return {}; }
 
   virtual uint64_t frames() const = 0;  // that were written

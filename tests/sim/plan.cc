@@ -88,7 +88,13 @@ Duration RandomPause(Random& random) {
                             : Micros(random.Below(random.Choose<uint64_t>({100, 20000})));
 }
 
-Plan MakePlan(Random& random, uint32_t number, const Scenario& scenario) {
+// `time`, or so much later as the round trip asks for.
+Duration AlsoLater(Random& random, Duration time, Duration round_trip) {
+  if (round_trip == Duration(0)) return time;
+  return time + Duration(random.Below(static_cast<uint64_t>(4 * round_trip.count())));
+}
+
+Plan MakePlan(Random& random, uint32_t number, const Scenario& scenario, Duration round_trip) {
   const protocol::Limits& server = scenario.server_limits;
   const protocol::Limits& client = scenario.client_limits;
   Plan plan;
@@ -141,6 +147,8 @@ Plan MakePlan(Random& random, uint32_t number, const Scenario& scenario) {
   if (may_hang && !plan.deadline && !plan.cancel_after) {
     plan.deadline = Micros(random.Between(1000, 400000));
   }
+  if (plan.deadline) plan.deadline = AlsoLater(random, *plan.deadline, round_trip);
+  if (plan.cancel_after) plan.cancel_after = AlsoLater(random, *plan.cancel_after, round_trip);
   return plan;
 }
 
@@ -168,7 +176,7 @@ void MakeLink(Random& random, Link::Options& link) {
 
 }  // namespace
 
-Scenario MakeScenario(Random& random) {
+Scenario MakeScenario(Random& random, const ScenarioOptions& options) {
   Scenario scenario;
   MakeLimits(random, scenario.client_limits);
   MakeLimits(random, scenario.server_limits);
@@ -178,10 +186,13 @@ Scenario MakeScenario(Random& random) {
   MakeLink(random, scenario.down);
   const uint32_t calls =
       static_cast<uint32_t>(random.Between(1, random.Choose<uint64_t>({3, 20, 80})));
-  for (uint32_t i = 0; i < calls; ++i) scenario.plans.push_back(MakePlan(random, i, scenario));
+  for (uint32_t i = 0; i < calls; ++i) {
+    scenario.plans.push_back(MakePlan(random, i, scenario, options.round_trip));
+  }
   if (random.OneIn(12)) scenario.drain_after = Micros(random.Below(40000));
-  if (random.OneIn(6))
+  if (options.may_be_cut && random.OneIn(6)) {
     scenario.cut_after = Micros(random.Below(random.Choose<uint64_t>({3000, 200000})));
+  }
   return scenario;
 }
 

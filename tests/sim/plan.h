@@ -18,6 +18,7 @@ namespace anywire::sim {
 
 struct Plan {
   uint32_t number = 0;
+  bool left_out = false;  // no call is made
   Duration open_after{0};
 
   // ---- the client
@@ -62,7 +63,15 @@ struct Scenario {
   std::optional<Duration> drain_after;
   std::optional<Duration> cut_after;
 };
-Scenario MakeScenario(Random& random);
+
+// What a scenario is made for.
+struct ScenarioOptions {
+  // Deadlines and cancellations are up to four times so much later, that some calls are not over
+  // before anything has come of them.
+  Duration round_trip{0};
+  bool may_be_cut = true;
+};
+Scenario MakeScenario(Random& random, const ScenarioOptions& options = {});
 
 // Messages that check themselves. The first four bytes name the plan where there are that many.
 struct MessageSource {

@@ -69,8 +69,9 @@ class World {
     const Instant end = agenda_.now() + options_.bound;
     uint64_t steps = 0;
     path_.Advance();
-    while (checker_.failures().empty() && !(agenda_.empty() && path_.at_rest())) {
+    while (checker_.failures().empty() && !AtRest()) {
       const Instant next = std::min(agenda_.next(), path_.NextEvent());
+      if (next == Instant::max()) break;  // nothing happens any more
       if (next > end || ++steps > kSteps) {
         checker_.Fail("it does not come to rest");
         break;
@@ -96,6 +97,12 @@ class World {
   }
 
  private:
+  // Whether nothing of interest is to come, though there may be timers.
+  bool AtRest() const {
+    return client_app_.done() && server_app_.unreleased() == 0 && !client_.wants_pump() &&
+           !server_.wants_pump() && path_.is_empty();
+  }
+
   Side& side(End end) { return end == End::kClient ? client_side_ : server_side_; }
 
   void Cut(End end, const absl::Status& why) {

@@ -238,7 +238,7 @@ TEST(AddressTest, AClientThatMovesIsLetGoAndConnectsAgain) {
   VirtualNetwork::Client& client = network.AddClient({});
   ASSERT_TRUE(network.RunUntil(
       [&] { return client.peer != nullptr && client.peer->state() == State::kOpen; }, seconds(1)));
-  client.address.bytes[20] = 1;
+  network.MoveClient(client);
   client.machine->KeepAlive(true);
   ASSERT_TRUE(network.RunUntil(
       [&] { return client.machine->state() == State::kEnded && client.peer == nullptr; },

@@ -28,10 +28,18 @@ void VirtualNetwork::RestartServer() {
 
 VirtualNetwork::Client& VirtualNetwork::AddClient(const Options& options) {
   Client& client = *clients_.emplace_back(std::make_unique<Client>());
-  const uint64_t number = clients_.size();
-  std::memcpy(client.address.bytes.data(), &number, sizeof(number));
+  client.address = NewAddress();
   client.machine = ConnectionMachine::Connect(options, client.pool, {random_(), random_()}, now_);
   return client;
+}
+
+void VirtualNetwork::MoveClient(Client& client) { client.address = NewAddress(); }
+
+PeerAddress VirtualNetwork::NewAddress() {
+  PeerAddress address;
+  ++addresses_;
+  std::memcpy(address.bytes.data(), &addresses_, sizeof(addresses_));
+  return address;
 }
 
 VirtualNetwork::Client* VirtualNetwork::ClientAt(const PeerAddress& address) {
@@ -45,7 +53,7 @@ void VirtualNetwork::Submit(bool to_server, const PeerAddress& client, Datagram 
   ++datagrams_;
   bytes_[to_server ? 1 : 0] += datagram.size();
   if (on_datagram && !on_datagram(to_server, datagram)) return;
-  path_.Send({to_server ? Towards::kServer : Towards::kClient, client, std::move(datagram)}, now_);
+  path_.Send({TowardsOf(to_server), client, std::move(datagram)}, now_);
 }
 
 void VirtualNetwork::Inject(const PeerAddress& from, const Datagram& datagram) {
@@ -74,17 +82,18 @@ void VirtualNetwork::Deliver(const Path::Packet& packet) {
 }
 
 void VirtualNetwork::Poll() {
-  Datagram room(kLargestDatagramSize);
+  const auto copy = [this](size_t size) {
+    return Datagram(room_.begin(), room_.begin() + static_cast<ptrdiff_t>(size));
+  };
   for (const auto& client : clients_) {
-    while (const size_t size = client->machine->PollDatagram(now_, absl::MakeSpan(room))) {
-      Submit(true, client->address, Datagram(room.begin(), room.begin() + static_cast<long>(size)));
+    while (const size_t size = client->machine->PollDatagram(now_, absl::MakeSpan(room_))) {
+      Submit(true, client->address, copy(size));
     }
   }
   // By index: a hook that sees a datagram may inject another.
   for (size_t i = 0; i < accepted_.size(); ++i) {
-    while (const size_t size = accepted_[i].machine->PollDatagram(now_, absl::MakeSpan(room))) {
-      Submit(false, accepted_[i].client,
-             Datagram(room.begin(), room.begin() + static_cast<long>(size)));
+    while (const size_t size = accepted_[i].machine->PollDatagram(now_, absl::MakeSpan(room_))) {
+      Submit(false, accepted_[i].client, copy(size));
     }
   }
 }

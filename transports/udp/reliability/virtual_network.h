@@ -36,6 +36,11 @@ class VirtualNetwork {
   Client& AddClient(const Options& options);
   // Another server takes the address, which knows nothing of the first one's connections.
   void RestartServer();
+  // The client's packets come from another address from now on, and what is sent to the old one is
+  // nobody's.
+  void MoveClient(Client& client);
+  // While on, what is sent that way does not arrive.
+  void Partition(bool to_server, bool on) { directions_[to_server ? 1 : 0].Partition(on); }
 
   // The owners' part: called whenever something has happened, before packets are fetched.
   std::function<void()> on_step;
@@ -48,6 +53,8 @@ class VirtualNetwork {
   void RunFor(Duration time) {
     RunUntil([] { return false; }, time);
   }
+  // When something happens next; kNever when nothing will.
+  Instant NextEvent() const;
   // As if a datagram had come to the server from there.
   void Inject(const PeerAddress& from, const Datagram& datagram);
 
@@ -58,15 +65,22 @@ class VirtualNetwork {
   size_t datagrams() const { return datagrams_; }
   uint64_t bytes(bool to_server) const { return bytes_[to_server ? 1 : 0]; }
   PathOptions& path() { return path_.options(); }
+  const anywire::test::PathCounts& counts(bool to_server) const {
+    return path_.counts(TowardsOf(to_server));
+  }
 
  private:
   using Path = anywire::test::NetworkPath<PeerAddress>;
 
+  static anywire::test::Towards TowardsOf(bool to_server) {
+    return to_server ? anywire::test::Towards::kServer : anywire::test::Towards::kClient;
+  }
   void Submit(bool to_server, const PeerAddress& client, Datagram datagram);
   void Deliver(const Path::Packet& packet);
   void Poll();
   void DropEnded();
-  Instant NextEvent() const;
+  // One that no client has had.
+  PeerAddress NewAddress();
   Client* ClientAt(const PeerAddress& address);
 
   std::mt19937_64 random_;
@@ -81,6 +95,8 @@ class VirtualNetwork {
   };
   std::vector<Accepted> accepted_;
   std::vector<std::unique_ptr<Client>> clients_;
+  uint64_t addresses_ = 0;
+  Datagram room_ = Datagram(kLargestDatagramSize);  // for one that is fetched
   size_t datagrams_ = 0;
   uint64_t bytes_[2] = {};
 };

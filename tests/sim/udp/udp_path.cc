@@ -1,0 +1,121 @@
+#include "tests/sim/udp/udp_path.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace anywire::sim {
+
+using udp::ConnectionMachine;
+using State = ConnectionMachine::State;
+
+namespace {
+
+// After Close, beside what CLOSE and its acknowledgement may take.
+constexpr Duration kCloseLimit = std::chrono::minutes(30);
+
+bool IsOver(const ConnectionMachine& machine) {
+  return machine.state() == State::kDraining || machine.state() == State::kEnded;
+}
+
+}  // namespace
+
+UdpPath::UdpPath(Agenda& agenda, Random& random, udp::test::VirtualNetwork& network,
+                 udp::test::VirtualNetwork::Client& client)
+    : agenda_(agenda),
+      random_(random),
+      network_(network),
+      client_end_(client),
+      client_(*this, End::kClient),
+      server_(*this, End::kServer) {
+  client_end_.machine->KeepAlive(true);
+  network_.on_step = [this] {
+    Step(client_);
+    Step(server_);
+  };
+}
+
+UdpPath::~UdpPath() { network_.on_step = nullptr; }
+
+size_t UdpPath::max_frame_size(End /*from*/) const { return client_end_.machine->max_frame_size(); }
+
+absl::Span<uint8_t> UdpPath::Sink::NewFrame(uint64_t stream, size_t size) {
+  ConnectionMachine* const machine = path_.machine(end_);
+  if (machine == nullptr) {
+    (end_ == End::kClient ? path_.client_ : path_.server_).refused = true;
+    return {};
+  }
+  const absl::Span<uint8_t> frame = machine->NewFrame(stream, size);
+  if (frame.data() != nullptr) ++path_.frames_;
+  return frame;
+}
+
+void UdpPath::Abort(End end, const absl::Status& why) {
+  if (ConnectionMachine* const machine = this->machine(end)) {
+    machine->Abort(why.code(), why.message());
+  }
+}
+
+void UdpPath::Advance() { network_.RunFor(agenda_.now() - network_.now()); }
+
+void UdpPath::Step(Owner& owner) {
+  if (owner.lost) return;
+  ConnectionMachine* const machine = this->machine(owner.end);
+  if (machine == nullptr) {
+    if (owner.was_there) Lose(owner, absl::UnavailableError("the server is gone"));
+    return;
+  }
+  if (!owner.was_there) {
+    owner.was_there = true;
+    machine->KeepAlive(true);
+  }
+  Read(owner, *machine);
+  if (IsOver(*machine)) {
+    if (!machine->has_frames()) Lose(owner, machine->status());
+    return;
+  }
+  if (machine->TakeRoom() || owner.refused) {
+    owner.refused = false;
+    on_writable(owner.end);
+  }
+}
+
+void UdpPath::Read(Owner& owner, ConnectionMachine& machine) {
+  if (!machine.has_frames() || owner.reads_later) return;
+  if (random_.OneIn(8)) {
+    owner.reads_later = true;
+    agenda_.After(Duration(random_.Below(2'000'000)), [&owner] { owner.reads_later = false; });
+    return;
+  }
+  while (machine.has_frames()) on_frames(owner.end, machine.Receive());
+  machine.ReleaseFrames();
+}
+
+void UdpPath::Lose(Owner& owner, const absl::Status& why) {
+  owner.lost = true;
+  on_lost(owner.end, why);
+}
+
+bool UdpPath::is_empty() const {
+  const auto is_empty = [this](const Owner& owner) {
+    const ConnectionMachine* const machine = this->machine(owner.end);
+    return owner.lost || (machine != nullptr && machine->held() == 0);
+  };
+  return is_empty(client_) && is_empty(server_);
+}
+
+std::vector<std::string> UdpPath::Close() {
+  std::vector<std::string> failures;
+  ConnectionMachine& client = *client_end_.machine;
+  client.Close(network_.now());
+  if (!network_.RunUntil(
+          [&] { return client.state() == State::kEnded && client_end_.peer == nullptr; },
+          kCloseLimit)) {
+    failures.push_back("Close does not end");
+  }
+  if (client.status().message() != "closed") {
+    failures.push_back(absl::StrCat("Close ends as ", client.status().ToString()));
+  }
+  if (client.held() != 0) failures.push_back("frames are left after Close");
+  return failures;
+}
+
+}  // namespace anywire::sim
