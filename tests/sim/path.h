@@ -3,6 +3,7 @@
 #ifndef ANYWIRE_TESTS_SIM_PATH_H_
 #define ANYWIRE_TESTS_SIM_PATH_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -38,6 +39,17 @@ class Path {
   // all that is due by now. Called after every entry of the agenda.
   virtual Instant NextEvent() const { return Instant::max(); }
   virtual void Advance() {}
+  // When something is due, of the path or on the agenda; Instant::max(): never.
+  Instant Next(const Agenda& agenda) const { return std::min(agenda.next(), NextEvent()); }
+  // Does it.
+  void DoNext(Agenda& agenda) {
+    if (agenda.next() <= NextEvent()) {
+      agenda.Step();
+    } else {
+      agenda.AdvanceTo(NextEvent());
+    }
+    Advance();
+  }
   // Whether no frame is on its way; a path with events of its own says so, and the agenda of any
   // other comes to an end.
   virtual bool is_empty() const { return false; }

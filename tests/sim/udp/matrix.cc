@@ -4,33 +4,14 @@
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
-#include "tests/sim/udp/udp_path.h"
+#include "tests/sim/udp/session.h"
 
 namespace anywire::sim {
 
-using udp::ConnectionMachine;
 using udp::test::PathOptions;
 using udp::test::VirtualNetwork;
 
 namespace {
-
-constexpr Duration kPatience = std::chrono::hours(1);
-
-udp::Options MachineOptions(Random& random) {
-  udp::Options options;
-  options.handshake_timeout = options.half_open_timeout = options.idle_timeout =
-      options.linger_timeout = kPatience;
-  options.congestion_control =
-      random.Choose({udp::CongestionControl::kCubic, udp::CongestionControl::kNewReno});
-  if (random.OneIn(2)) return options;
-  // As little as can be, or nearly.
-  options.max_frame_size = udp::kSmallestMaxFrameSize << random.Below(7);
-  options.receive_window = options.max_frame_size + udp::kFrameCost + random.Below(100'000);
-  options.send_buffer = 1 + random.Below(100'000);
-  options.stream_window = 1 + random.Below(50'000);
-  options.ack_every = 1 + static_cast<int>(random.Below(20));
-  return options;
-}
 
 // Each cell has its own scenarios.
 Random RandomOf(const Cell& cell, uint64_t seed) {
@@ -45,10 +26,6 @@ Random RandomOf(const Cell& cell, uint64_t seed) {
 Duration RoundTrip(const Cell& cell) {
   const PathOptions path = cell.path();
   return 2 * (path.delay + path.jitter);
-}
-
-void BePatient(protocol::Limits& limits) {
-  limits.handshake_timeout = limits.keepalive_time = limits.keepalive_timeout = kPatience;
 }
 
 }  // namespace
@@ -119,26 +96,12 @@ Duration Bound(const Cell& cell, const Scenario& scenario) {
 
 Result RunCell(const Cell& cell, uint64_t seed) {
   Random random = RandomOf(cell, seed);
-  Scenario scenario = MakeScenario(random, {.round_trip = RoundTrip(cell), .may_be_cut = false});
-  BePatient(scenario.client_limits);
-  BePatient(scenario.server_limits);
+  const Scenario scenario = MakePatientScenario(random, RoundTrip(cell));
   udp::EndpointOptions server;
-  server.connection = MachineOptions(random);
+  server.connection = RandomMachineOptions(random);
   VirtualNetwork network(random.Next(), server, cell.path());
-  VirtualNetwork::Client& client = network.AddClient(MachineOptions(random));
-  const Duration bound = Bound(cell, scenario);
-  const auto opened = [&client] {
-    return client.machine->state() != ConnectionMachine::State::kOpening;
-  };
-  if (!network.RunUntil(opened, bound)) {
-    Result result;
-    result.failures.push_back("it does not connect");
-    return result;
-  }
-  Agenda agenda;
-  agenda.AdvanceTo(network.now());
-  UdpPath path(agenda, random, network, client);
-  return RunWorld(agenda, random, scenario, path, {.bound = bound});
+  VirtualNetwork::Client& client = network.AddClient(RandomMachineOptions(random));
+  return RunSession(random, scenario, network, client, {.bound = Bound(cell, scenario)});
 }
 
 }  // namespace anywire::sim

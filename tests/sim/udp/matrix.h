@@ -11,7 +11,6 @@
 #include "tests/sim/agenda.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/world.h"
-#include "transports/udp/reliability/options.h"
 #include "transports/udp/reliability/virtual_network.h"
 
 namespace anywire::sim {
@@ -35,7 +34,6 @@ std::vector<Cell> AllCells();
 std::optional<Cell> CellOf(absl::string_view name);
 
 // Calls of all shapes over a connection on such a path, both ways, from its OPEN to its CLOSE.
-// Limits that are not patient would end it: those of the udp machines, and of the RPC protocol.
 Result RunCell(const Cell& cell, uint64_t seed);
 
 // In which a connection opens, and in which all calls of a scenario are over after that:

@@ -95,21 +95,23 @@ void UdpPath::Lose(Owner& owner, const absl::Status& why) {
 }
 
 bool UdpPath::is_empty() const {
-  const auto is_empty = [this](const Owner& owner) {
-    const ConnectionMachine* const machine = this->machine(owner.end);
-    return owner.lost || (machine != nullptr && machine->held() == 0);
-  };
-  return is_empty(client_) && is_empty(server_);
+  if (client_.lost || server_.lost) return client_.lost && server_.lost;
+  return client_end_.machine->held() == 0 && client_end_.peer != nullptr &&
+         client_end_.peer->held() == 0;
 }
 
 std::vector<std::string> UdpPath::Close() {
   std::vector<std::string> failures;
   ConnectionMachine& client = *client_end_.machine;
   client.Close(network_.now());
-  if (!network_.RunUntil(
-          [&] { return client.state() == State::kEnded && client_end_.peer == nullptr; },
-          kCloseLimit)) {
-    failures.push_back("Close does not end");
+  const Instant limit = network_.now() + kCloseLimit;
+  Advance();
+  while (client.state() != State::kEnded || client_end_.peer != nullptr) {
+    if (Next(agenda_) > limit) {
+      failures.push_back("Close does not end");
+      break;
+    }
+    DoNext(agenda_);
   }
   if (client.status().message() != "closed") {
     failures.push_back(absl::StrCat("Close ends as ", client.status().ToString()));
