@@ -27,9 +27,14 @@ std::unique_ptr<ConnectionMachine> ConnectionMachine::Accept(const Options& opti
       new ConnectionMachine(options, pool, KeyedRandom(seed), now, server_id));
   machine->SetPeer(open.client_id, open.parameters);
   machine->state_ = State::kHalfOpen;
-  machine->accept_due_ = true;
-  machine->end_due_ = now + options.half_open_timeout;
+  machine->SendAccept(now);
   return machine;
+}
+
+void ConnectionMachine::SendAccept(Instant now) {
+  if (state_ != State::kHalfOpen) return;
+  accept_due_ = true;
+  end_due_ = now + options_.half_open_timeout;
 }
 
 ConnectionMachine::ConnectionMachine(const Options& options, BufferPool& pool,

@@ -66,8 +66,9 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
   // The peer is asked; when it does not answer and the same is said again and again, the connection
   // ends, long before an idle one would.
   void HandleRefusal(Instant now);
-  // A server's: the client has not seen our ACCEPT.
-  void ResendAccept() { accept_due_ = state_ == State::kHalfOpen; }
+  // A server's that is half open: ACCEPT is due, at first or because the client has not seen it,
+  // and good for Options::half_open_timeout from now.
+  void SendAccept(Instant now);
 
   // Writes the next packet, if there is one to be sent now, and returns its size. `to` has
   // Options::max_datagram_size bytes.

@@ -73,7 +73,7 @@ EndpointMachine::Outcome EndpointMachine::HandleOpen(Instant now, const PeerAddr
   const auto known = by_opening_.find(opening);
   if (known != by_opening_.end()) {
     ConnectionMachine* const connection = by_id_.find(known->second)->second.connection;
-    connection->ResendAccept();
+    connection->SendAccept(now);
     return {.connection = connection};
   }
   if (!listening_) return Refuse(now, open.client_id, RefuseReason::kNotListening, reply);

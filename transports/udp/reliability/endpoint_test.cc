@@ -134,6 +134,21 @@ TEST_F(EndpointTest, ARepeatedOpenFindsItsConnection) {
   EXPECT_EQ(1u, endpoint_->connections());
 }
 
+// Or a client would be let in, and its first packet meet with a RESET.
+TEST_F(EndpointTest, ARepeatedAcceptIsGoodForAsLongAsTheFirst) {
+  const Token token = TokenFor(Address(1), 7);
+  EndpointMachine::Outcome first = Handle(Address(1), Open(7, token));
+  ASSERT_NE(nullptr, first.opened);
+  const Duration timeout = Options().half_open_timeout;
+  EXPECT_EQ(now_ + timeout, first.opened->NextWakeup());
+  now_ += timeout - milliseconds(1);
+  EXPECT_EQ(first.connection, Handle(Address(1), Open(7, token)).connection);
+  EXPECT_EQ(now_ + timeout, first.opened->NextWakeup());
+  now_ += timeout;
+  first.opened->HandleWakeup(now_);
+  EXPECT_EQ(State::kEnded, first.opened->state());
+}
+
 TEST_F(EndpointTest, AClientMayHaveManyConnections) {
   for (uint64_t id = 1; id <= 10; ++id) EXPECT_NE(nullptr, Connect(Address(1), id));
   EXPECT_EQ(10u, endpoint_->connections());

@@ -76,8 +76,8 @@ struct Options {
   Duration keepalive_interval = std::chrono::seconds(10);
   // A client's attempt to connect is given up after so long.
   Duration handshake_timeout = std::chrono::seconds(30);
-  // A server's half of a connection is given up after so long: two or three of its client's probes,
-  // for those are cheap to try again, and half a connection is not free.
+  // A server's half of a connection is given up so long after its client's last OPEN: two or three
+  // of its client's probes, for those are cheap to try again, and half a connection is not free.
   Duration half_open_timeout = std::chrono::seconds(5);
   // After Close, what is not acknowledged by then is given up.
   Duration linger_timeout = std::chrono::seconds(3);

@@ -40,7 +40,7 @@ class VirtualNetwork {
   // nobody's.
   void MoveClient(Client& client);
   // While on, what is sent that way does not arrive.
-  void Partition(bool to_server, bool on) { directions_[to_server ? 1 : 0].Partition(on); }
+  void Partition(bool to_server, bool on) { path_.Partition(TowardsOf(to_server), on); }
 
   // The owners' part: called whenever something has happened, before packets are fetched.
   std::function<void()> on_step;
