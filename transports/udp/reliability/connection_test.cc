@@ -34,6 +34,22 @@ TEST_F(ConnectionTest, OpensInTwoRoundTripsAndKnowsThePath) {
   EXPECT_EQ(0u, network_->endpoint().half_open());
 }
 
+// Nor do their RETRYs make it ask at once.
+TEST_F(ConnectionTest, AnswersToOthersDoNotOpen) {
+  Start();
+  network_->on_datagram = [](bool, Datagram&) { return false; };
+  network_->RunFor(Duration(1));
+  const size_t asked = network_->datagrams();
+  Datagram accept(kAcceptSize), retry(kRetrySize);
+  WriteAccept({client().local_id() + 1, 2, ParametersOf(Options())}, absl::MakeSpan(accept));
+  WriteRetry({.client_id = client().local_id() + 1}, absl::MakeSpan(retry));
+  client().HandleDatagram(network_->now(), accept);
+  client().HandleDatagram(network_->now(), retry);
+  network_->RunFor(Duration(1));
+  EXPECT_EQ(State::kOpening, client().state());
+  EXPECT_EQ(asked, network_->datagrams());
+}
+
 TEST_F(ConnectionTest, OpensWithNothingToSayAndNothingToProbe) {
   client_options_.max_datagram_size = server_options_.connection.max_datagram_size =
       kBaseDatagramSize;

@@ -38,6 +38,20 @@ class HostileTest : public EndsTest {
     return machine.status();
   }
 
+  // A frame of this size in pieces of a byte each, all apart.
+  static std::vector<uint8_t> EveryOtherByte(size_t size) {
+    std::vector<uint8_t> chunks(kBaseDatagramSize - kDataHeaderSize - kCheckSize);
+    ChunkWriter writer(absl::MakeSpan(chunks));
+    const uint8_t byte = 9;
+    for (uint64_t at = 0; at < size; at += 2) {
+      const FrameChunk piece = {
+          .id = 50, .stream = 1, .offset = at, .frame_size = size, .bytes = {&byte, 1}};
+      if (!writer.Frame(piece)) break;
+    }
+    chunks.resize(writer.size());
+    return chunks;
+  }
+
   uint64_t next_number_ = 1000;
 };
 
@@ -55,6 +69,10 @@ TEST_F(HostileTest, EachBreachEndsTheConnectionAndSaysWhy) {
       {{0x10, 0xff, 0x7f, 1, 1, 9}, "too far ahead"},
       {{0x12, 50, 1, 0, 0xff, 0xff, 3, 1, 9}, "larger than allowed"},
       {{0x04, 7, 0x04, 8}, "has changed"},
+      {{0x04, 7, 0x10, 8, 1, 1, 9}, "after the last"},
+      {{0x10, 8, 1, 1, 9, 0x04, 7}, "more frames have come"},
+      {{0x11, 51, 1, 1, 1, 9, 0x11, 52, 1, 2, 1, 9}, "follow the same one"},
+      {EveryOtherByte(4096), "too many pieces"},
   };
   for (const Case& test : cases) {
     network_ = nullptr;
@@ -62,6 +80,7 @@ TEST_F(HostileTest, EachBreachEndsTheConnectionAndSaysWhy) {
     const absl::Status status = Inject(test.chunks);
     EXPECT_EQ(absl::StatusCode::kDataLoss, status.code());
     EXPECT_THAT(std::string(status.message()), HasSubstr(std::string(test.why)));
+    Receive(server());
     EXPECT_TRUE(RunUntilState(client(), State::kEnded, kDelay)) << "the peer is told";
     EXPECT_THAT(std::string(client().status().message()), HasSubstr(std::string(test.why)));
     network_->RunFor(Duration(0));
