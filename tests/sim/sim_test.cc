@@ -7,20 +7,14 @@
 #include <iostream>
 #include <map>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "gtest/gtest.h"
+#include "tests/sim/environment.h"
 #include "tests/sim/world.h"
 
 namespace anywire::sim {
 namespace {
-
-uint64_t NumberFrom(const char* variable, uint64_t otherwise) {
-  const char* const text = std::getenv(variable);
-  uint64_t number = 0;
-  return text != nullptr && absl::SimpleAtoi(text, &number) ? number : otherwise;
-}
 
 TEST(SimTest, EveryCallEndsOnceAndHonestly) {
   const bool one = std::getenv("ANYWIRE_TEST_SEED") != nullptr;

@@ -12,18 +12,12 @@
 #include <optional>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
 #include "gtest/gtest.h"
+#include "tests/sim/environment.h"
 
 namespace anywire::sim {
 namespace {
-
-uint64_t NumberFrom(const char* variable, uint64_t otherwise) {
-  const char* const text = std::getenv(variable);
-  uint64_t number = 0;
-  return text != nullptr && absl::SimpleAtoi(text, &number) ? number : otherwise;
-}
 
 std::vector<Cell> CellsToRun() {
   const char* const name = std::getenv("ANYWIRE_SIM_CELL");

@@ -53,7 +53,8 @@ class MutantsTest(unittest.TestCase):
                                     "%s %s" % (outcome.last_test, outcome.ending)), flush=True)
             if outcome.passed:
                 survivors.append(mutant.name)
-        print("%d of %d mutants are caught" % (len(mutants.MUTANTS) - len(survivors), len(mutants.MUTANTS)))
+        print("%d of %d mutants are caught" % (len(mutants.MUTANTS) - len(survivors), len(mutants.MUTANTS)),
+              flush=True)
         self.assertEqual([], survivors)
 
     def test_there_are_many(self):
