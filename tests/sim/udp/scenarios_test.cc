@@ -87,7 +87,8 @@ TEST_F(ScenarioTest, ABottleneck) {
     ExpectNoFailures(RunSession(random, scenario, network, client, {.bound = kBound}));
     for (const bool to_server : {false, true}) {
       const anywire::test::PathCounts& counts = network.counts(to_server);
-      EXPECT_LE(counts.overflowed, 30 + counts.sent / 10) << "of " << counts.sent;
+      // Slow start finds out where the end is by going beyond it, by as much as the path holds.
+      EXPECT_LE(counts.overflowed, 120 + counts.sent / 10) << "of " << counts.sent;
     }
   });
 }
