@@ -20,14 +20,14 @@ void EchoBigMessages(size_t ring_size, InPlace in_place) {
   options.in_place = in_place;
   const EchoServer server(dir.path() + "/server", options);
   const std::unique_ptr<Runtime> runtime = ShmRuntime(options);
-  const shm::Echo::Stub stub(Channel(*runtime, "shm://" + dir.path() + "/server"));
+  const echo::Echo::Stub stub(Channel(*runtime, "shm://" + dir.path() + "/server"));
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&stub, i] {
       for (int round = 0; round < 10; ++round) {
-        shm::Message request;
+        echo::Message request;
         request.set_payload(std::string((3 << 20) + round, static_cast<char>('a' + i + round)));
-        const absl::StatusOr<shm::Message> reply = stub.Echo(request);
+        const absl::StatusOr<echo::Message> reply = stub.Echo(request);
         ASSERT_TRUE(reply.ok()) << reply.status();
         ASSERT_EQ(request.payload(), reply->payload());
       }

@@ -51,11 +51,11 @@ config::Config NoSpinning() {
 // A life of a connection: small calls, then a message of several times the ring. What comes of it.
 absl::Status Live(Runtime& runtime, const std::string& path) {
   const Channel channel(runtime, "shm://" + path);
-  const shm::Echo::Stub stub(channel);
+  const echo::Echo::Stub stub(channel);
   for (const size_t size : {0, 8, 600, 60'000, 8}) {
-    shm::Message request;
+    echo::Message request;
     request.set_payload(std::string(size, static_cast<char>('a' + size % 26)));
-    const absl::StatusOr<shm::Message> reply = stub.Echo(request, {.timeout = absl::Seconds(60)});
+    const absl::StatusOr<echo::Message> reply = stub.Echo(request, {.timeout = absl::Seconds(60)});
     if (!reply.ok()) return reply.status();
     if (reply->payload() != request.payload()) return absl::InternalError("other bytes");
   }
@@ -138,8 +138,8 @@ TEST_F(DeathTest, OfTheServer) {
 TEST_F(DeathTest, OfTheClient) {
   const EchoServer server(path_, Options(), NoSpinning());
   const std::unique_ptr<Runtime> runtime = ShmRuntime(Options(), NoSpinning());
-  const shm::Echo::Stub other(Channel(*runtime, "shm://" + path_));
-  shm::Message request;
+  const echo::Echo::Stub other(Channel(*runtime, "shm://" + path_));
+  echo::Message request;
   request.set_payload("still here");
   ASSERT_TRUE(other.Echo(request).ok());
   const size_t idle = Census::OpenDescriptors();
@@ -153,7 +153,7 @@ TEST_F(DeathTest, OfTheClient) {
     }
     EXPECT_TRUE(end == kKilled || end == 0) << end << " " << said;
     const auto dead = steady_clock::now();
-    const absl::StatusOr<shm::Message> reply = other.Echo(request, {.timeout = absl::Seconds(60)});
+    const absl::StatusOr<echo::Message> reply = other.Echo(request, {.timeout = absl::Seconds(60)});
     EXPECT_TRUE(reply.ok()) << reply.status();
     // The server has ended that connection, and the calls on it, when its socket is closed.
     while (Census::OpenDescriptors() > idle &&

@@ -14,7 +14,7 @@
 #include "anywire/runtime.h"
 #include "anywire/server.h"
 #include "runtime/config/config.h"
-#include "tests/shm/echo.anywire.h"
+#include "tests/support/echo_service.h"
 #include "transports/shm/shm_transport.h"
 
 namespace anywire::test {
@@ -24,14 +24,6 @@ inline std::unique_ptr<Runtime> ShmRuntime(const ShmOptions& options, config::Co
   registry.Register(std::make_unique<ShmTransport>(options)).IgnoreError();
   return std::make_unique<Runtime>(std::move(registry), std::move(config));
 }
-
-class EchoService final : public shm::Echo::Service {
-  Task<absl::Status> Echo(ServerContext&, const shm::Message& request,
-                          shm::Message* reply) override {
-    *reply = request;
-    co_return absl::OkStatus();
-  }
-};
 
 class EchoServer {
  public:

@@ -71,12 +71,12 @@ TEST(IdleTest, ConnectionsCostLittle) {
   const EchoServer server(dir.path() + "/server", {});
   const std::unique_ptr<Runtime> runtime = ShmRuntime({});
   const std::string uri = "shm://" + dir.path() + "/server";
-  shm::Message request;
+  echo::Message request;
   request.set_payload(std::string(64, 'x'));
   std::vector<Channel> channels;
   const auto connect = [&runtime, &uri, &request, &channels] {
     channels.emplace_back(*runtime, uri);
-    const absl::StatusOr<shm::Message> reply = shm::Echo::Stub(channels.back()).Echo(request);
+    const absl::StatusOr<echo::Message> reply = echo::Echo::Stub(channels.back()).Echo(request);
     ASSERT_TRUE(reply.ok()) << reply.status();
   };
   connect();  // threads and their memory

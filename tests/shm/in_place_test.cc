@@ -72,10 +72,10 @@ TEST(InPlaceConfigTest, EachValueGetsToBothEnds) {
     server.Listen("echo");
     server.AddService(&service);
     ASSERT_TRUE(server.Start().ok());
-    shm::Message request;
+    echo::Message request;
     request.set_payload(std::string(100'000, 'x'));  // large frames
-    const absl::StatusOr<shm::Message> reply =
-        shm::Echo::Stub(Channel(runtime, "echo")).Echo(request);
+    const absl::StatusOr<echo::Message> reply =
+        echo::Echo::Stub(Channel(runtime, "echo")).Echo(request);
     ASSERT_TRUE(reply.ok()) << reply.status();
     EXPECT_EQ(request.payload(), reply->payload());
     server.Shutdown(absl::ZeroDuration());

@@ -47,11 +47,11 @@ size_t SizeOf(uint64_t number) { return number % 5 == 0 ? 100'000 : number % 700
 
 // Calls until one fails; its status.
 absl::Status CallUntilItFails(const Channel& channel, std::atomic<uint64_t>& calls) {
-  const shm::Echo::Stub stub(channel);
+  const echo::Echo::Stub stub(channel);
   for (uint64_t i = 0;; ++i) {
-    shm::Message request;
+    echo::Message request;
     request.set_payload(std::string(SizeOf(i), static_cast<char>(i)));
-    const absl::StatusOr<shm::Message> reply = stub.Echo(request);
+    const absl::StatusOr<echo::Message> reply = stub.Echo(request);
     if (!reply.ok()) return reply.status();
     if (reply->payload() != request.payload()) return absl::InternalError("another's bytes");
     ++calls;
@@ -132,8 +132,8 @@ TEST_F(KillTest, ServersDie) {
 TEST_F(KillTest, ClientsDie) {
   const EchoServer server(path_, Options());
   const std::unique_ptr<Runtime> runtime = ShmRuntime(Options());
-  const shm::Echo::Stub stub(Channel(*runtime, "shm://" + path_));
-  shm::Message request;
+  const echo::Echo::Stub stub(Channel(*runtime, "shm://" + path_));
+  echo::Message request;
   request.set_payload("still here");
   ASSERT_TRUE(stub.Echo(request).ok());
   const size_t idle = Census::OpenDescriptors();
@@ -143,7 +143,7 @@ TEST_F(KillTest, ClientsDie) {
     client->Signal(SIGKILL);
     const auto killed = steady_clock::now();
     client.reset();
-    const absl::StatusOr<shm::Message> reply = stub.Echo(request, {.timeout = absl::Seconds(30)});
+    const absl::StatusOr<echo::Message> reply = stub.Echo(request, {.timeout = absl::Seconds(30)});
     ASSERT_TRUE(reply.ok()) << reply.status();
     // Its connection is gone from the server when its socket is closed.
     while (Census::OpenDescriptors() > idle &&

@@ -119,9 +119,9 @@ void Attack(InPlace in_place, uint64_t seed) {
       threads.emplace_back([&dir, &runtime, &stop, &attacked_ok, &attacked_failed, seed, i] {
         std::mt19937_64 random(seed + 100 + i);
         while (!stop) {
-          const shm::Echo::Stub stub(Channel(*runtime, "shm://" + dir.path() + "/middle"));
+          const echo::Echo::Stub stub(Channel(*runtime, "shm://" + dir.path() + "/middle"));
           for (bool ok = true; ok && !stop;) {
-            shm::Message request;
+            echo::Message request;
             const size_t size = random() % 4 == 0 ? random() % 200'000 : random() % 500;
             request.set_payload(Payload(random(), size));
             ok = stub.Echo(request, {.timeout = absl::Seconds(2)}).ok();
@@ -132,11 +132,11 @@ void Attack(InPlace in_place, uint64_t seed) {
     }
     // On one that is not, to the same server.
     threads.emplace_back([&dir, &runtime, &stop, &honest] {
-      const shm::Echo::Stub stub(Channel(*runtime, "shm://" + dir.path() + "/server"));
+      const echo::Echo::Stub stub(Channel(*runtime, "shm://" + dir.path() + "/server"));
       while (!stop) {
-        shm::Message request;
+        echo::Message request;
         request.set_payload(Payload(honest, honest * 37 % 3000));
-        const absl::StatusOr<shm::Message> reply =
+        const absl::StatusOr<echo::Message> reply =
             stub.Echo(request, {.timeout = absl::Seconds(60)});
         ASSERT_TRUE(reply.ok()) << reply.status();
         ASSERT_EQ(request.payload(), reply->payload());

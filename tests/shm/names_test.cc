@@ -28,8 +28,8 @@ int RunChild(const std::string& role, const std::string& path) {
   const std::unique_ptr<EchoServer> server =
       role == "server" ? std::make_unique<EchoServer>(path, ShmOptions()) : nullptr;
   const std::unique_ptr<Runtime> runtime = ShmRuntime({});
-  const shm::Echo::Stub stub(Channel(*runtime, "shm://" + path));
-  shm::Message request;
+  const echo::Echo::Stub stub(Channel(*runtime, "shm://" + path));
+  echo::Message request;
   request.set_payload(std::string(100'000, 'x'));
   if (role == "client" && !stub.Echo(request).ok()) return 1;
   std::puts("ready");
