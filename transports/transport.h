@@ -73,6 +73,13 @@ enum class InPlace {
   kAlways,    // everybody
 };
 
+// How a transport that has to find out for itself what a path carries does so, where it is of
+// several minds.
+enum class CongestionControl {
+  kNewReno,
+  kCubic,
+};
+
 // What is known of a connection from its start to its end; constant.
 struct ConnectionInfo {
   // As URIs of the scheme, e.g. "tcp://127.0.0.1:4000"; "" where a side has none.
@@ -203,6 +210,10 @@ class Transport {
   struct ConnectOptions {
     // For a transport that shares memory with its peers; none: its own default.
     std::optional<InPlace> in_place = std::nullopt;
+    // For a transport that does what the system does for others; none: its own default. The window
+    // is in bytes, of each direction of a connection: what may be on its way, or be unread.
+    std::optional<CongestionControl> congestion_control = std::nullopt;
+    std::optional<size_t> window = std::nullopt;
   };
   // Connects. The connection uses `loop` for its readiness; call on that loop's thread. The caller
   // bounds the time by dropping the promise, which abandons the attempt.
@@ -222,6 +233,8 @@ class Transport {
     std::optional<size_t> ring_size = std::nullopt;
     // As in ConnectOptions.
     std::optional<InPlace> in_place = std::nullopt;
+    std::optional<CongestionControl> congestion_control = std::nullopt;
+    std::optional<size_t> window = std::nullopt;
   };
   virtual absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop& loop,
                                                            absl::string_view address,

@@ -105,7 +105,10 @@ bool Connector::Forget(ConnectWaiter& waiter) {
 }
 
 void Connector::Dial() {
-  const Transport::ConnectOptions connect_options = {.in_place = options().shm_in_place};
+  const Transport::ConnectOptions connect_options = {
+      .in_place = options().shm_in_place,
+      .congestion_control = options().udp_congestion_control,
+      .window = options().udp_window};
   // Whichever is first tells the waiters; the other is dropped.
   kj::Promise<void> connected =
       target_.transport->Connect(loop_, target_.address, connect_options)

@@ -27,7 +27,7 @@ std::string Said(const std::string& uri) {
 TEST(BuiltinUrisTest, GoodOnes) {
   for (const char* uri : {"tcp://0.0.0.0:4000", "tcp://localhost:0", "tcp://[::1]:65535",
                           "TCP://h:1", "unix:///run/a.sock", "unix:/run/a.sock", "unix-abstract:a",
-                          "shm:///run/a.sock", "inproc:a", "inproc://a/b"}) {
+                          "shm:///run/a.sock", "udp://[::1]:4000", "inproc:a", "inproc://a/b"}) {
     EXPECT_EQ(Said(uri), "OK") << uri;
   }
 }
@@ -57,10 +57,10 @@ TEST(BuiltinUrisTest, BadPathOrName) {
 TEST(BuiltinUrisTest, UnknownSchemeListsThoseThereAre) {
   EXPECT_EQ(Said("unx:///run/a"),
             "unknown scheme \"unx\" in \"unx:///run/a\" (did you mean \"unix\"?); allowed: inproc, "
-            "unix, unix-abstract, shm, tcp");
-  EXPECT_EQ(
-      Said("http://h:1"),
-      "unknown scheme \"http\" in \"http://h:1\"; allowed: inproc, unix, unix-abstract, shm, tcp");
+            "unix, unix-abstract, shm, tcp, udp");
+  EXPECT_EQ(Said("http://h:1"),
+            "unknown scheme \"http\" in \"http://h:1\"; allowed: inproc, unix, unix-abstract, shm, "
+            "tcp, udp");
 }
 
 }  // namespace

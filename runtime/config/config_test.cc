@@ -38,6 +38,8 @@ TEST(ConfigTest, WithoutAFileEverythingIsAtItsDefault) {
   EXPECT_EQ(config.defaults().call_timeout, absl::InfiniteDuration());
   EXPECT_EQ(config.defaults().unix_socket_mode, std::nullopt);
   EXPECT_EQ(config.defaults().shm_in_place, std::nullopt);
+  EXPECT_EQ(config.defaults().udp_congestion_control, std::nullopt);
+  EXPECT_EQ(config.defaults().udp_window, std::nullopt);
 }
 
 TEST(ConfigTest, EmptyFileIsAsNoFile) {
@@ -74,6 +76,8 @@ TEST(ConfigTest, SamplesOfBothFormatsSayTheSame) {
   EXPECT_EQ(greeter.unix_socket_mode, 0660u);
   EXPECT_EQ(greeter.shm_ring_size, size_t{256} << 10);
   EXPECT_EQ(greeter.shm_in_place, InPlace::kNever);
+  EXPECT_EQ(greeter.udp_congestion_control, CongestionControl::kNewReno);
+  EXPECT_EQ(greeter.udp_window, size_t{4} << 20);
 }
 
 TEST(ConfigTest, ServiceOverridesFileOverridesDefault) {

@@ -26,6 +26,9 @@ void Set(const std::string& text, std::optional<size_t>& to) { to = ParseSizeTex
 void Set(const std::string& text, std::optional<InPlace>& to) {
   to = text == "never" ? InPlace::kNever : text == "always" ? InPlace::kAlways : InPlace::kSameUser;
 }
+void Set(const std::string& text, std::optional<CongestionControl>& to) {
+  to = text == "new_reno" ? CongestionControl::kNewReno : CongestionControl::kCubic;
+}
 template <typename Count>
 void Set(uint32_t count, Count& to) {
   to = count;
@@ -103,6 +106,8 @@ ServiceOptions ToServiceOptions(const Service& service, ServiceOptions otherwise
   ANYWIRE_SET(service, options, unix_socket_mode);
   ANYWIRE_SET(service, options, shm_ring_size);
   ANYWIRE_SET(service, options, shm_in_place);
+  ANYWIRE_SET(service, options, udp_congestion_control);
+  ANYWIRE_SET(service, options, udp_window);
   return options;
 }
 

@@ -51,9 +51,11 @@ struct ServiceOptions {
   absl::Duration connect_timeout;
   absl::Duration call_timeout;  // may be infinite
   uint32_t max_connections = 0;
-  std::optional<mode_t> unix_socket_mode;  // none: the transport's default
-  std::optional<size_t> shm_ring_size;     // bytes; none: the transport's default
-  std::optional<InPlace> shm_in_place;     // none: the transport's default
+  std::optional<mode_t> unix_socket_mode;                   // none: the transport's default
+  std::optional<size_t> shm_ring_size;                      // bytes; none: the transport's default
+  std::optional<InPlace> shm_in_place;                      // none: the transport's default
+  std::optional<CongestionControl> udp_congestion_control;  // none: the transport's default
+  std::optional<size_t> udp_window;                         // bytes; none: the transport's default
 };
 
 }  // namespace anywire::config

@@ -197,7 +197,7 @@ TEST(SchemaTest, EachChoiceOfAServiceReachesItsOptionAndNoOther) {
       EXPECT_EQ(Differences(parse(""), described), field.name);
     }
   }
-  EXPECT_EQ(choices, 3);
+  EXPECT_EQ(choices, 5);
 }
 
 TEST(SchemaTest, ServiceOverridesKeepTheRangesOfTheRuntime) {

@@ -39,6 +39,16 @@ inline std::string Text(std::chrono::nanoseconds duration) {
 }
 inline std::string Text(uint64_t number) { return absl::StrCat(number); }
 
+inline std::string Text(CongestionControl congestion_control) {
+  switch (congestion_control) {
+    case CongestionControl::kNewReno:
+      return "new_reno";
+    case CongestionControl::kCubic:
+      return "cubic";
+  }
+  return "?";
+}
+
 inline std::string Text(InPlace in_place) {
   switch (in_place) {
     case InPlace::kNever:
@@ -91,7 +101,10 @@ inline TextByName Describe(const ServiceOptions& service) {
       {"unix_socket_mode",
        service.unix_socket_mode ? Text(uint64_t{*service.unix_socket_mode}) : ""},
       {"shm_ring_size", service.shm_ring_size ? Text(uint64_t{*service.shm_ring_size}) : ""},
-      {"shm_in_place", service.shm_in_place ? Text(*service.shm_in_place) : ""}};
+      {"shm_in_place", service.shm_in_place ? Text(*service.shm_in_place) : ""},
+      {"udp_congestion_control",
+       service.udp_congestion_control ? Text(*service.udp_congestion_control) : ""},
+      {"udp_window", service.udp_window ? Text(uint64_t{*service.udp_window}) : ""}};
   for (const auto& [name, text] : Describe(service.limits)) result["limits." + name] = text;
   return result;
 }

@@ -58,6 +58,8 @@ absl::Status Acceptor::Listen(std::vector<EventLoop*> loops,
   listen_options.socket_mode = options.unix_socket_mode;
   listen_options.ring_size = options.shm_ring_size;
   listen_options.in_place = options.shm_in_place;
+  listen_options.congestion_control = options.udp_congestion_control;
+  listen_options.window = options.udp_window;
   absl::StatusOr<std::unique_ptr<Listener>> listener =
       address.transport->Listen(loop_, address.address, listen_options);
   if (!listener.ok()) return listener.status();

@@ -36,10 +36,12 @@ absl::StatusOr<std::shared_ptr<UdpClient>> UdpClient::Begin(EventLoop& loop, Wai
 
 UdpClient::UdpClient(EventLoop& loop, WaiterPool& waiters, DatagramSocket socket,
                      const SocketAddress& peer, const UdpOptions& options)
-    : UdpSocket(loop, waiters, std::move(socket)), peer_(peer) {
+    : UdpSocket(loop, waiters, std::move(socket)),
+      peer_(peer),
+      datagram_size_(options.DatagramSize(peer.IsLoopback())) {
   MutexLock lock(&mutex_);
   Options connection = options.endpoint.connection;
-  if (peer.IsLoopback()) connection.max_datagram_size = options.loopback_datagram_size;
+  connection.max_datagram_size = datagram_size_;
   link_.machine = ConnectionMachine::Connect(connection, pool_, SystemRandomKey(), Clock::now());
   link_.machine->KeepAlive(true);
   link_.is_owned = true;  // by the attempt
@@ -58,7 +60,7 @@ std::unique_ptr<Connection> UdpClient::TakeConnection() {
   info.host_private = peer_.IsLoopback();
   info.waiting_is_cheaper = true;
   MutexLock lock(&mutex_);
-  return std::make_unique<UdpConnection>(*this, link_, Keep(), std::move(info));
+  return std::make_unique<UdpConnection>(*this, link_, Keep(), std::move(info), datagram_size_);
 }
 
 void UdpClient::Take(Instant now, const DatagramPath&, absl::Span<const uint8_t> datagram) {

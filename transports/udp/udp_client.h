@@ -43,6 +43,7 @@ class UdpClient final : public UdpSocket, public std::enable_shared_from_this<Ud
   std::shared_ptr<void> Keep() override { return weak_from_this().lock(); }
 
   const SocketAddress peer_;
+  const size_t datagram_size_;
   UdpLink link_ ABSL_GUARDED_BY(mutex_);
   absl::Status refused_ ABSL_GUARDED_BY(mutex_);   // by ICMP, while it opens
   Instant last_read_ ABSL_GUARDED_BY(mutex_);      // by a thread that receives

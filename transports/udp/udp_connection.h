@@ -2,6 +2,8 @@
 #ifndef ANYWIRE_TRANSPORTS_UDP_UDP_CONNECTION_H_
 #define ANYWIRE_TRANSPORTS_UDP_UDP_CONNECTION_H_
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <utility>
 
@@ -13,11 +15,16 @@ namespace anywire::udp {
 class UdpConnection final : public Connection {
  public:
   // `link`, of `socket`, is owned from now on. `keep` keeps the socket. Of `info`, what the machine
-  // decides is filled in here: `link` is no longer opening.
-  UdpConnection(UdpSocket& socket, UdpLink& link, std::shared_ptr<void> keep, ConnectionInfo info)
+  // decides is filled in here: `link` is no longer opening. `datagram_size` is the most that it may
+  // come to.
+  UdpConnection(UdpSocket& socket, UdpLink& link, std::shared_ptr<void> keep, ConnectionInfo info,
+                size_t datagram_size)
       : socket_(socket), link_(link), keep_(std::move(keep)), info_(std::move(info)) {
     info_.max_frame_size = link.machine->max_frame_size();
-    info_.piece_size = link.machine->max_frame_size();
+    // Where a datagram has room for one, a piece fills it; elsewhere it is in many anyway.
+    const size_t most = info_.max_frame_size;
+    const size_t fits = datagram_size - kPieceOverhead;
+    info_.piece_size = fits > most / 2 ? std::min(most, fits) : most;
     info_.ordered_across_streams = false;
   }
   ~UdpConnection() override { socket_.LetGo(link_, std::move(keep_)); }
@@ -41,6 +48,9 @@ class UdpConnection final : public Connection {
   EventLoop& loop() const override { return socket_.loop(); }
 
  private:
+  // Of a datagram with one frame, at most: its header, an ACK, the chunk's header, the check.
+  static constexpr size_t kPieceOverhead = 96;
+
   UdpSocket& socket_;
   UdpLink& link_;
   std::shared_ptr<void> keep_;

@@ -12,8 +12,14 @@ struct UdpOptions {
   // Of both sides' connections. A path within the host is given datagrams of
   // loopback_datagram_size instead of Options::max_datagram_size.
   EndpointOptions endpoint;
-  // Bytes. The loopback's own limit is 64 KiB.
-  size_t loopback_datagram_size = 32 << 10;
+  // Bytes, as Options::max_datagram_size. Four of these are as much as one pass through the
+  // system's stack may carry; larger ones cost no less, and smaller ones more.
+  size_t loopback_datagram_size = 16'376;
+  // Of a connection to this host, or to another.
+  size_t DatagramSize(bool within_host) const {
+    return within_host ? loopback_datagram_size : endpoint.connection.max_datagram_size;
+  }
+
   // Connections that are open and wait for Accept; further ones are given up.
   size_t backlog = 1024;
   bool warn_beyond_loopback = true;

@@ -19,11 +19,20 @@ constexpr int kMaxReads = 1024;
 
 UdpServerSocket::UdpServerSocket(std::weak_ptr<UdpServer> server, const SocketAddress& bound,
                                  EventLoop& loop, WaiterPool& waiters, DatagramSocket socket,
-                                 const EndpointOptions& options)
+                                 const UdpOptions& options)
     : UdpSocket(loop, waiters, std::move(socket)),
+      options_(options),
       server_(std::move(server)),
       bound_(bound),
-      machine_(options, pool_, SystemRandomKey()) {}
+      machine_(MachineOptions(options), pool_, SystemRandomKey()) {}
+
+// What goes to a peer on the network is what that peer takes.
+EndpointOptions UdpServerSocket::MachineOptions(const UdpOptions& options) {
+  EndpointOptions result = options.endpoint;
+  result.connection.max_datagram_size = std::max(options.DatagramSize(/*within_host=*/true),
+                                                 options.DatagramSize(/*within_host=*/false));
+  return result;
+}
 
 UdpServerSocket::~UdpServerSocket() noexcept {
   MutexLock lock(&mutex_);
@@ -107,7 +116,8 @@ void UdpServerSocket::Announce(UdpLink& link) {
   info.remote_address = absl::StrCat("udp://", peer.ToString());
   info.host_private = peer.IsLoopback();
   link.is_owned = true;
-  backlog_->Push(std::make_unique<UdpConnection>(*this, link, std::move(keep), std::move(info)));
+  backlog_->Push(std::make_unique<UdpConnection>(*this, link, std::move(keep), std::move(info),
+                                                 options_.DatagramSize(peer.IsLoopback())));
 }
 
 void UdpServerSocket::Destroy(UdpLink& link) { links_.erase(&link); }
@@ -136,14 +146,10 @@ absl::StatusOr<std::shared_ptr<UdpServer>> UdpServer::Bind(const std::vector<Eve
     if (!next.ok()) return next.status();
     sockets.push_back(std::move(*next));
   }
-  EndpointOptions endpoint = options.endpoint;
-  // What goes to a peer on the network is what that peer takes.
-  endpoint.connection.max_datagram_size =
-      std::max(endpoint.connection.max_datagram_size, options.loopback_datagram_size);
   auto server = std::make_shared<UdpServer>(loops, *bound);
   for (size_t i = 0; i < sockets.size(); ++i) {
     server->sockets_.push_back(std::make_unique<UdpServerSocket>(server, *bound, *loops[i], waiters,
-                                                                 std::move(sockets[i]), endpoint));
+                                                                 std::move(sockets[i]), options));
     absl::Status status = server->sockets_.back()->Watch();
     if (!status.ok()) return status;
   }

@@ -28,7 +28,7 @@ class UdpServerSocket final : public UdpSocket {
  public:
   // `server` has it, and `bound` is where.
   UdpServerSocket(std::weak_ptr<UdpServer> server, const SocketAddress& bound, EventLoop& loop,
-                  WaiterPool& waiters, DatagramSocket socket, const EndpointOptions& options);
+                  WaiterPool& waiters, DatagramSocket socket, const UdpOptions& options);
   ~UdpServerSocket() noexcept override;
 
   // ---- any thread
@@ -54,6 +54,9 @@ class UdpServerSocket final : public UdpSocket {
   // Gives it to Accept, if there is room.
   void Announce(UdpLink& link) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  static EndpointOptions MachineOptions(const UdpOptions& options);
+
+  const UdpOptions options_;
   const std::weak_ptr<UdpServer> server_;
   const SocketAddress bound_;
   std::shared_ptr<UdpBacklog> backlog_ ABSL_GUARDED_BY(mutex_);

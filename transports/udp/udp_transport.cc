@@ -33,6 +33,31 @@ class Attempt final : public AddressAttempt {
   Race::Done done_;
 };
 
+udp::CongestionControl ToMachine(CongestionControl congestion_control) {
+  switch (congestion_control) {
+    case CongestionControl::kNewReno:
+      return udp::CongestionControl::kNewReno;
+    case CongestionControl::kCubic:
+      break;
+  }
+  return udp::CongestionControl::kCubic;
+}
+
+// `options`, but for what Connect or Listen were asked for.
+template <typename Asked>
+udp::UdpOptions Adapted(const udp::UdpOptions& options, const Asked& asked) {
+  udp::UdpOptions result = options;
+  udp::Options& connection = result.endpoint.connection;
+  if (asked.congestion_control) {
+    connection.congestion_control = ToMachine(*asked.congestion_control);
+  }
+  if (asked.window) {
+    connection.receive_window = connection.send_buffer = *asked.window;
+    connection.stream_window = *asked.window / 4;
+  }
+  return result;
+}
+
 // For finding out whether two listeners want the same.
 std::vector<EventLoop*> Sorted(std::vector<EventLoop*> loops) {
   std::sort(loops.begin(), loops.end(), std::less<>());
@@ -47,31 +72,32 @@ absl::Status UdpTransport::CheckAddress(absl::string_view address) const {
 
 kj::Promise<UdpTransport::Connected> UdpTransport::Connect(EventLoop& loop,
                                                            absl::string_view address,
-                                                           const ConnectOptions&) {
+                                                           const ConnectOptions& options) {
   absl::StatusOr<HostPort> host_port = ParseHostPort(address);
   if (!host_port.ok()) return Connected(host_port.status());
   if (host_port->port == 0) {
     return Connected(absl::InvalidArgumentError("port 0 is for listening only"));
   }
   return resolver_.Resolve(loop, std::move(*host_port))
-      .then([this, &loop, uri = absl::StrCat("udp://", address)](
+      .then([this, &loop, uri = absl::StrCat("udp://", address),
+             adapted = Adapted(options_, options)](
                 Resolver::Addresses addresses) mutable -> kj::Promise<Connected> {
         if (!addresses.ok()) return Connected(addresses.status());
-        return Race::Run(
-            loop, *addresses, std::move(uri),
-            [this, &loop](const SocketAddress& peer,
-                          Race::Done done) -> absl::StatusOr<std::unique_ptr<AddressAttempt>> {
-              auto client = udp::UdpClient::Begin(loop, waiters_, peer, options_);
-              if (!client.ok()) return client.status();
-              return std::make_unique<Attempt>(*std::move(client), std::move(done));
-            });
+        return Race::Run(loop, *addresses, std::move(uri),
+                         [this, &loop, adapted](const SocketAddress& peer, Race::Done done)
+                             -> absl::StatusOr<std::unique_ptr<AddressAttempt>> {
+                           auto client = udp::UdpClient::Begin(loop, waiters_, peer, adapted);
+                           if (!client.ok()) return client.status();
+                           return std::make_unique<Attempt>(*std::move(client), std::move(done));
+                         });
       });
 }
 
 absl::StatusOr<std::shared_ptr<udp::UdpServer>> UdpTransport::BindOrTakeOver(
-    const std::vector<EventLoop*>& loops, const SocketAddress& address) {
+    const std::vector<EventLoop*>& loops, const SocketAddress& address,
+    const udp::UdpOptions& options) {
   absl::StatusOr<std::shared_ptr<udp::UdpServer>> server =
-      udp::UdpServer::Bind(loops, waiters_, address, options_);
+      udp::UdpServer::Bind(loops, waiters_, address, options);
   const std::lock_guard<std::mutex> lock(mutex_);
   for (auto it = servers_.begin(); it != servers_.end();) {
     it = it->second.expired() ? servers_.erase(it) : std::next(it);
@@ -102,7 +128,7 @@ absl::StatusOr<std::unique_ptr<Listener>> UdpTransport::Listen(EventLoop& loop,
   if (loops.empty()) loops.push_back(&loop);
   absl::StatusOr<std::shared_ptr<udp::UdpServer>> server;
   for (const SocketAddress& candidate : *addresses) {
-    server = BindOrTakeOver(loops, candidate);
+    server = BindOrTakeOver(loops, candidate, Adapted(options_, options));
     if (server.ok()) break;
   }
   if (!server.ok()) return server.status();

@@ -29,7 +29,8 @@ class UdpTransport final : public Transport {
   // take time, and the first of its addresses that can be had is taken.
   //
   // The address of a listener that is gone is bound as long as its connections live, since they use
-  // it. In this process, and for the same loops, it can be listened on again at once.
+  // it. In this process, and for the same loops, it can be listened on again at once; the sockets
+  // then stay as they were made.
   absl::StatusOr<std::unique_ptr<Listener>> Listen(EventLoop& loop, absl::string_view address,
                                                    const ListenOptions& options) override;
   std::string FreshAddress(absl::string_view scratch_dir) override;
@@ -38,7 +39,8 @@ class UdpTransport final : public Transport {
   using Connected = absl::StatusOr<std::unique_ptr<Connection>>;
 
   absl::StatusOr<std::shared_ptr<udp::UdpServer>> BindOrTakeOver(
-      const std::vector<EventLoop*>& loops, const SocketAddress& address);
+      const std::vector<EventLoop*>& loops, const SocketAddress& address,
+      const udp::UdpOptions& options);
 
   const udp::UdpOptions options_;
   Resolver resolver_;

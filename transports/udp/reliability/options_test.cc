@@ -70,8 +70,8 @@ TEST(OptionsDeathTest, TheEndsOfRangesAndBeyond) {
   }
   Checked(With(&Options::ack_every, 1));
   EXPECT_DEATH(Checked(With(&Options::ack_every, 0)), "");
-  Checked(With(&Options::ack_every_bytes, 1));
-  EXPECT_DEATH(Checked(With(&Options::ack_every_bytes, 0)), "");
+  Checked(With(&Options::ack_every_bytes, size_t{1}));
+  EXPECT_DEATH(Checked(With(&Options::ack_every_bytes, size_t{0})), "");
 }
 
 TEST(OptionsDeathTest, MachinesCheckTheirs) {
