@@ -36,7 +36,8 @@ class ProgramsTest(unittest.TestCase):
 
     def addresses(self):
         return ["unix://" + self.path("socket"), "shm://" + self.path("shm"),
-                "unix-abstract:" + os.path.basename(self.folder), "tcp://127.0.0.1:%d" % free_port()]
+                "unix-abstract:" + os.path.basename(self.folder), "tcp://127.0.0.1:%d" % free_port(),
+                "udp://127.0.0.1:%d" % free_port()]
 
     def configure(self, service, uri):
         with open(self.config, "w", encoding="utf-8") as file:

@@ -6,7 +6,7 @@
 
 namespace anywire {
 
-// Adds inproc, unix, unix-abstract, shm and tcp to `registry`.
+// Adds inproc, unix, unix-abstract, shm, tcp and udp to `registry`.
 void RegisterBuiltinTransports(TransportRegistry& registry);
 
 }  // namespace anywire

@@ -167,8 +167,8 @@ class Connection : public FrameSink {
 
   // ENDING. Abort ends both directions at once: frames not yet transmitted are dropped, the peer
   // sees the end, a waiting Receive returns, and every later Receive and Transmit here is
-  // UNAVAILABLE. Whoever wants a goodbye sends it as a frame and transmits it before. May be called
-  // twice.
+  // UNAVAILABLE. What has been transmitted is not taken back, by the destructor neither: whoever
+  // wants a goodbye sends it as a frame and transmits it before. May be called twice.
   virtual void Abort() = 0;
 
   virtual const ConnectionInfo& info() const = 0;
@@ -186,8 +186,10 @@ class Listener {
   // time; dropping the promise is allowed, and loses no connection that was not yet given.
   // UNAVAILABLE once the listener is destroyed, or closed and has no more to give.
   virtual kj::Promise<absl::StatusOr<std::unique_ptr<Connection>>> Accept() = 0;
-  // Stops listening and gives the address back (a socket file is removed). Peers that have
-  // connected may have sent something already, and are not dropped: Accept goes on to give them.
+  // Stops listening and gives the address back (a socket file is removed). Where connections use
+  // the listening socket itself, as with datagrams, other processes have it once the last of them
+  // is gone, and this one may listen there again at once. Peers that have connected may have sent
+  // something already, and are not dropped: Accept goes on to give them.
   // May be called twice. On the thread of the listener's loop.
   virtual void Close() = 0;
   // The address in full, with what the system chose: the port of "tcp://127.0.0.1:0".

@@ -155,7 +155,8 @@ bool UdpSocket::Read() {
   if (error != 0) OnIcmp(error);
   for (size_t i = 0; i < batch.count(); ++i) {
     const DatagramPath from = batch.Path(i);
-    batch.Each(i, [&](absl::Span<const uint8_t> datagram) { Take(now, from, datagram); });
+    batch.Each(i, [&](absl::Span<const uint8_t> datagram)
+                      ABSL_NO_THREAD_SAFETY_ANALYSIS { Take(now, from, datagram); });
   }
   read_mutex_.Unlock();
   const bool has_read = batch.count() > 0;
