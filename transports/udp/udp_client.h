@@ -33,13 +33,15 @@ class UdpClient final : public UdpSocket, public std::enable_shared_from_this<Ud
   std::unique_ptr<Connection> TakeConnection();
 
  private:
-  void Take(Instant now, const DatagramPath& from, absl::Span<const uint8_t> datagram) override;
-  void OnIcmp(int error) override;
-  bool Await(UdpLink& link, Waiter* UdpLink::*waiter, Instant wait_until) override;
-  void OnWatched() override;
+  void Take(Instant now, const DatagramPath& from, absl::Span<const uint8_t> datagram) override
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnIcmp(int error) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Await(UdpLink& link, Waiter* UdpLink::*waiter, Instant wait_until) override
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnWatched() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnAlarmBegins(Instant now) override;
   void OnTurnEnds() override;
-  void Destroy(UdpLink& link) override;
+  void Destroy(UdpLink& link) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::shared_ptr<void> Keep() override { return weak_from_this().lock(); }
 
   const SocketAddress peer_;

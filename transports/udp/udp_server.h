@@ -47,9 +47,10 @@ class UdpServerSocket final : public UdpSocket {
     return *static_cast<UdpLink*>(machine.tag());
   }
 
-  void Take(Instant now, const DatagramPath& from, absl::Span<const uint8_t> datagram) override;
-  void OnSettled(UdpLink& link) override;
-  void Destroy(UdpLink& link) override;
+  void Take(Instant now, const DatagramPath& from, absl::Span<const uint8_t> datagram) override
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnSettled(UdpLink& link) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Destroy(UdpLink& link) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::shared_ptr<void> Keep() override { return server_.lock(); }
   // Gives it to Accept, if there is room.
   void Announce(UdpLink& link) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
