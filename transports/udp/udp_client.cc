@@ -71,8 +71,10 @@ void UdpClient::Take(Instant now, const DatagramPath&, absl::Span<const uint8_t>
 // Anybody can make it up. So it ends at once nothing but attempts, of which there may be more.
 void UdpClient::OnIcmp(int error) {
   if (link_.machine->state() != UdpLink::State::kOpening) {
-    if (error == ECONNREFUSED) link_.machine->HandleRefusal(Clock::now());
+    if (error != ECONNREFUSED) return;
+    link_.machine->HandleRefusal(Clock::now());
     Touch(link_);
+    SetAlarm(Instant());
     return;
   }
   if (!refused_.ok()) return;
@@ -97,10 +99,7 @@ void UdpClient::OnTurnEnds() {
 
 bool UdpClient::Await(UdpLink& link, Waiter* UdpLink::*waiter, Instant wait_until) {
   // (A sender that waits for room reads in the loop's place, rather than both.)
-  if (reads_on_loop_ && (!link.is_watching || waiter == &UdpLink::sender)) {
-    ReadOnLoop(false);
-    SetAlarm(Clock::now() + kReturnToLoop);
-  }
+  if (!link.is_watching || waiter == &UdpLink::sender) ReadOnLoop(false);
   const bool waits = wait_until > Instant();
   if (waits) {
     WaitFor(link, waiter, socket_.fd(), std::min(wait_until, link.machine->NextWakeup()));
@@ -110,6 +109,7 @@ bool UdpClient::Await(UdpLink& link, Waiter* UdpLink::*waiter, Instant wait_unti
   mutex_.Lock();
   const Instant now = Clock::now();
   last_read_ = now;
+  if (!reads_on_loop_) SetAlarm(now + kReturnToLoop);
   HandleWakeups(now);
   Settle(now);
   return waits && now < wait_until;
@@ -117,17 +117,21 @@ bool UdpClient::Await(UdpLink& link, Waiter* UdpLink::*waiter, Instant wait_unti
 
 void UdpClient::OnWatched() { ReadOnLoop(true); }
 
-// What has come may be what the machine is about to miss.
 void UdpClient::OnAlarmBegins(Instant now) {
   {
     MutexLock lock(&mutex_);
+    // A connection that rests has no memory of its own.
+    if (link_.machine->held() == 0) pool_.Trim();
     if (reads_on_loop_) return;
-    if (link_.receiver == nullptr && link_.sender == nullptr && now >= last_read_ + kReturnToLoop) {
+    // A thread that waits sets the alarm when it is through.
+    if (link_.receiver != nullptr || link_.sender != nullptr) return;
+    if (now >= last_read_ + kReturnToLoop) {
       ReadOnLoop(true);
     } else {
-      SetAlarm(std::max(now, last_read_) + kReturnToLoop);
+      SetAlarm(last_read_ + kReturnToLoop);
     }
   }
+  // What has come may be what the machine is about to miss.
   Read();
 }
 

@@ -73,7 +73,7 @@ class UdpSocket : private EventLoop::Watch, private EventLoop::Alarm {
   // the link's for what it waits for. Releases and retakes the lock.
   virtual bool Await(UdpLink& link, Waiter* UdpLink::*waiter, Instant wait_until)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Its owner wants to be told of what comes.
+  // Its owner wants to be told of what comes, or goes.
   virtual void OnWatched() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {}
   // On the loop's thread: at the alarm, and at the end of each turn.
   virtual void OnAlarmBegins(Instant /*now*/) {}

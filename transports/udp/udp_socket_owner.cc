@@ -126,6 +126,7 @@ void UdpSocket::LetGo(UdpLink& link, std::shared_ptr<void> keep) {
     link.is_lingering = true;
     ++lingering_;
     if (telling_ == &link) telling_ = nullptr;
+    OnWatched();  // by the loop, from now on
     link.machine->ReleaseFrames();
     link.machine->Close(now);
     Flush(link, now);

@@ -1,21 +1,25 @@
 #include "transports/udp/reliability/buffer_pool.h"
 
 #include <new>
+#include <utility>
 
 #include "absl/base/macros.h"
 #include "anywire/poison.h"
 
 namespace anywire::udp {
 
-BufferPool::~BufferPool() {
+BufferPool::~BufferPool() { Trim(); }
+
+void BufferPool::Trim() {
   for (size_t size_class = 0; size_class < kClasses; ++size_class) {
-    for (Idle* idle = idle_[size_class]; idle != nullptr;) {
+    for (Idle* idle = std::exchange(idle_[size_class], nullptr); idle != nullptr;) {
       UnpoisonMemory(idle, kSmallest << size_class);
       Idle* const next = idle->next;
       delete[] reinterpret_cast<uint8_t*>(idle);
       idle = next;
     }
   }
+  kept_ = 0;
 }
 
 BufferPool::Buffer BufferPool::Take(size_t size) {

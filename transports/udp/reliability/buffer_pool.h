@@ -56,6 +56,8 @@ class BufferPool {
   Buffer Take(size_t size);
 
   size_t kept() const { return kept_; }
+  // Gives back what is kept.
+  void Trim();
 
  private:
   // 64 bytes, 128 and so on.

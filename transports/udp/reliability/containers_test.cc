@@ -170,6 +170,10 @@ TEST(BufferPoolTest, KeepsNoMoreThanItsLimit) {
   }
   buffers.clear();
   EXPECT_EQ(BufferPool::kMostKept, pool.kept());
+  pool.Trim();
+  EXPECT_EQ(0u, pool.kept());
+  std::memset(pool.Take(100).get(), 0x5a, 100);
+  EXPECT_EQ(128u, pool.kept());
 }
 
 TEST(RateLimitTest, NoMoreThanItsNumberInASecond) {
