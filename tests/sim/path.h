@@ -53,8 +53,9 @@ class Path {
   // Whether no frame is on its way; a path with events of its own says so, and the agenda of any
   // other comes to an end.
   virtual bool is_empty() const { return false; }
-  // The client says goodbye, when it is empty. What was wrong with it.
-  virtual std::vector<std::string> Close() { return {}; }
+  // The client says goodbye, when it is empty, and within `bound` both ends have heard it. What was
+  // wrong with that.
+  virtual std::vector<std::string> Close(Duration /*bound*/) { return {}; }
 
   virtual uint64_t frames() const = 0;  // that were written
 };

@@ -137,7 +137,7 @@ class World {
     CheckCredit(client_, server_, "up");
     CheckCredit(server_, client_, "down");
     is_cut_ = true;
-    const std::vector<std::string> failures = path_.Close();
+    const std::vector<std::string> failures = path_.Close(options_.bound);
     if (options_.may_lose_path) return;
     for (const std::string& failure : failures) checker_.Fail(failure);
   }

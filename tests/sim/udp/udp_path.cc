@@ -9,9 +9,6 @@ using State = ConnectionMachine::State;
 
 namespace {
 
-// After Close, beside what CLOSE and its acknowledgement may take.
-constexpr Duration kCloseLimit = std::chrono::minutes(30);
-
 bool IsOver(const ConnectionMachine& machine) {
   return machine.state() == State::kDraining || machine.state() == State::kEnded;
 }
@@ -23,10 +20,9 @@ UdpPath::UdpPath(Agenda& agenda, Random& random, udp::test::VirtualNetwork& netw
     : agenda_(agenda),
       random_(random),
       network_(network),
-      client_end_(client),
+      connection_(client),
       client_(*this, End::kClient),
       server_(*this, End::kServer) {
-  client_end_.machine->KeepAlive(true);
   network_.on_step = [this] {
     Step(client_);
     Step(server_);
@@ -35,16 +31,16 @@ UdpPath::UdpPath(Agenda& agenda, Random& random, udp::test::VirtualNetwork& netw
 
 UdpPath::~UdpPath() { network_.on_step = nullptr; }
 
-size_t UdpPath::max_frame_size(End /*from*/) const { return client_end_.machine->max_frame_size(); }
+size_t UdpPath::max_frame_size(End /*from*/) const { return connection_.machine->max_frame_size(); }
 
-absl::Span<uint8_t> UdpPath::Sink::NewFrame(uint64_t stream, size_t size) {
-  ConnectionMachine* const machine = path_.machine(end_);
+absl::Span<uint8_t> UdpPath::Owner::NewFrame(uint64_t stream, size_t size) {
+  ConnectionMachine* const machine = path.machine(end);
   if (machine == nullptr) {
-    (end_ == End::kClient ? path_.client_ : path_.server_).refused = true;
+    refused = true;
     return {};
   }
   const absl::Span<uint8_t> frame = machine->NewFrame(stream, size);
-  if (frame.data() != nullptr) ++path_.frames_;
+  if (frame.data() != nullptr) ++path.frames_;
   return frame;
 }
 
@@ -96,17 +92,17 @@ void UdpPath::Lose(Owner& owner, const absl::Status& why) {
 
 bool UdpPath::is_empty() const {
   if (client_.lost || server_.lost) return client_.lost && server_.lost;
-  return client_end_.machine->held() == 0 && client_end_.peer != nullptr &&
-         client_end_.peer->held() == 0;
+  return connection_.machine->held() == 0 && connection_.peer != nullptr &&
+         connection_.peer->held() == 0;
 }
 
-std::vector<std::string> UdpPath::Close() {
+std::vector<std::string> UdpPath::Close(Duration bound) {
   std::vector<std::string> failures;
-  ConnectionMachine& client = *client_end_.machine;
+  ConnectionMachine& client = *connection_.machine;
   client.Close(network_.now());
-  const Instant limit = network_.now() + kCloseLimit;
+  const Instant limit = network_.now() + bound;
   Advance();
-  while (client.state() != State::kEnded || client_end_.peer != nullptr) {
+  while (client.state() != State::kEnded || connection_.peer != nullptr) {
     if (Next(agenda_) > limit) {
       failures.push_back("Close does not end");
       break;

@@ -13,7 +13,7 @@
 
 namespace anywire::sim {
 
-// Neither end reads at once, always; both ask for signs of life while the path is used.
+// Owners do not always read at once, and both ends ask for signs of life.
 class UdpPath final : public Path {
  public:
   // The connection of `client`, whose machine has opened (its server may not know of it yet). All
@@ -22,38 +22,32 @@ class UdpPath final : public Path {
           udp::test::VirtualNetwork::Client& client);
   ~UdpPath() override;
 
-  FrameSink& sink(End from) override { return from == End::kClient ? client_.sink : server_.sink; }
+  FrameSink& sink(End from) override { return from == End::kClient ? client_ : server_; }
   size_t max_frame_size(End from) const override;
   void Abort(End end, const absl::Status& why) override;
   Instant NextEvent() const override { return network_.NextEvent(); }
   void Advance() override;
   bool is_empty() const override;
-  std::vector<std::string> Close() override;
+  std::vector<std::string> Close(Duration bound) override;
   uint64_t frames() const override { return frames_; }
 
  private:
-  class Sink final : public FrameSink {
-   public:
-    Sink(UdpPath& path, End end) : path_(path), end_(end) {}
+  // Whoever has one end's machine.
+  struct Owner final : FrameSink {
+    Owner(UdpPath& owners_path, End owners_end) : path(owners_path), end(owners_end) {}
     absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size) override;
 
-   private:
-    UdpPath& path_;
-    const End end_;
-  };
-  struct Owner {
-    Owner(UdpPath& path, End which) : end(which), sink(path, which) {}
+    UdpPath& path;
     const End end;
-    Sink sink;
-    bool was_there = false;  // its machine
-    bool refused = false;    // since its machine was not there
+    bool was_there = false;  // the machine
+    bool refused = false;    // a frame, since the machine was not there
     bool reads_later = false;
     bool lost = false;
   };
 
   // Null: the server's that does not exist yet, or any more.
   udp::ConnectionMachine* machine(End end) const {
-    return end == End::kClient ? client_end_.machine.get() : client_end_.peer;
+    return end == End::kClient ? connection_.machine.get() : connection_.peer;
   }
   // What an owner does whenever something has happened.
   void Step(Owner& owner);
@@ -63,7 +57,7 @@ class UdpPath final : public Path {
   Agenda& agenda_;
   Random& random_;
   udp::test::VirtualNetwork& network_;
-  udp::test::VirtualNetwork::Client& client_end_;
+  udp::test::VirtualNetwork::Client& connection_;
   Owner client_, server_;
   uint64_t frames_ = 0;
 };

@@ -268,6 +268,18 @@ TEST_F(EndingTest, OnlyAResetOfOurIdIsBelieved) {
   EXPECT_EQ(State::kEnded, client().state());
 }
 
+// An answer takes longer than the idle timeout.
+TEST_F(EndingTest, ASlowPathIsNotIdle) {
+  path_.delay = milliseconds(80);
+  client_options_.idle_timeout = server_options_.connection.idle_timeout = milliseconds(100);
+  Open();
+  Send(client(), 1, "request");
+  network_->RunFor(2 * path_.delay + milliseconds(1));
+  EXPECT_EQ(State::kOpen, client().state()) << client().status();
+  EXPECT_THAT(Receive(server()), ElementsAre("1:request"));
+  EXPECT_EQ(0u, client().held()) << "it has been acknowledged";
+}
+
 TEST_F(EndingTest, SilenceEndsBothEnds) {
   client_options_.idle_timeout = seconds(20);
   Open();
