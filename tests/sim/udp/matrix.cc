@@ -80,16 +80,20 @@ Duration Bound(const Cell& cell, const Scenario& scenario) {
       bytes += std::accumulate(sizes->begin(), sizes->end(), size_t{0});
     }
   }
-  const double rounds = 40 + static_cast<double>(messages + bytes / 1024);
+  const size_t rounds = 40 + messages + bytes / 1024;
   // What is reordered takes up to four times as long again.
   const Duration slowest = RoundTrip(cell) * (cell.reorder > 0 ? 5 : 1);
   const double round_trip = Seconds(slowest + std::chrono::milliseconds(10)).count();
   const double arrives = (1 - cell.loss / 100.0) * (1 - cell.corrupt / 100.0);
   const double succeeds = arrives * arrives;
-  double seconds = 2 + rounds * round_trip * (1 + 3 * (1 - succeeds) / succeeds);
+  double seconds =
+      2 + static_cast<double>(rounds) * round_trip * (1 + 3 * (1 - succeeds) / succeeds);
   double pause = std::max(3 * round_trip, 1.0);
-  for (double row = 1 - succeeds; row > 1e-6; row *= 1 - succeeds, pause *= 2) {
+  double likelihood = 1 - succeeds;  // of a row of failures
+  while (likelihood > 1e-6) {
     seconds += std::min(pause, Seconds(udp::LossDetector::kMaxProbeTimeout).count());
+    likelihood *= 1 - succeeds;
+    pause *= 2;
   }
   return std::chrono::duration_cast<Duration>(Seconds(seconds));
 }
