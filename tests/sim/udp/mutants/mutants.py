@@ -178,7 +178,7 @@ _CONNECTION = [
            "a lost OPEN is sent again"),
     Mutant("OpenWithoutBackOff", "client_handshake.cc", "pause_ = std::min(2 * pause_, kLongestPause);", "",
            "OPENs become rare"),
-    Mutant("NoFirstPacket", "connection_input.cc", "ping_due_ = true;", "",
+    Mutant("NoFirstPacket", "connection_input.cc", "state_ = State::kOpen;\n    ping_due_ = true;", "state_ = State::kOpen;",
            "a server's frames do not wait for its client's"),
     Mutant("NeverIdle", "connection_machine.cc",
            "std::max(idle_timeout_, kEndProbeTimeouts * loss_.ProbeTimeout())", "100 * idle_timeout_",
