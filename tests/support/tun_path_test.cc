@@ -49,7 +49,8 @@ class TunPathTest : public ::testing::Test {
 
   // Skips the test, with the reason, where the system has no TUN devices or namespaces.
   void Start(const PathOptions& path) {
-    static const absl::Status entered = EnterNewNetworkNamespace();
+    // One for each test: what TCP still has to say in the last one is not counted in the next.
+    const absl::Status entered = EnterNewNetworkNamespace();
     if (!entered.ok()) GTEST_SKIP() << entered.message();
     absl::StatusOr<std::unique_ptr<TunPath>> tun =
         TunPath::Start({.path = path, .seed = TestSeed(34)});
@@ -270,6 +271,20 @@ TEST(MirrorPacketTest, WhatIsNoPacketIsLeftAlone) {
     packet[0] = first;
     EXPECT_EQ(std::nullopt, MirrorPacket(absl::MakeSpan(packet))) << int{first};
   }
+}
+
+TEST(MirrorPacketTest, AHeaderMayHaveOptions) {
+  std::vector<uint8_t> packet = Packet(17, {0, 0, 0, 0, 0, 1, 0, 2});
+  ASSERT_EQ(28u, packet.size());
+  for (const uint8_t first : {0x46, 0x47}) {
+    packet[0] = first;  // headers of 24 and 28 bytes
+    EXPECT_NE(std::nullopt, MirrorPacket(absl::MakeSpan(packet))) << int{first};
+  }
+  EXPECT_EQ(std::nullopt, MirrorPacket(absl::MakeSpan(packet).first(27)));
+  packet[0] = 0x46;
+  EXPECT_EQ(Towards::kServer, MirrorPacket(absl::MakeSpan(packet)));
+  packet[26] = 0x80;
+  EXPECT_EQ(Towards::kClient, MirrorPacket(absl::MakeSpan(packet)));
 }
 
 // Errors within errors, and without end.

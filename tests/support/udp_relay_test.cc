@@ -106,6 +106,17 @@ class UdpRelayTest : public ::testing::Test {
     return received;
   }
 
+  // What is sent behind a late one arrives together with it.
+  void ArriveAtOnce(const std::vector<std::string>& datagrams) {
+    options_.live.path.delay = milliseconds(200);
+    client_.Send(relay().address(), "late");
+    relay().path().WaitForSent(Towards::kServer, 1);
+    relay().path().SetOptions({.delay = nanoseconds(0)});
+    for (const std::string& datagram : datagrams) client_.Send(relay().address(), datagram);
+    EXPECT_EQ("late", server_.Receive().bytes);
+    for (const std::string& datagram : datagrams) EXPECT_EQ(datagram, server_.Receive().bytes);
+  }
+
   const Watchdog watchdog_;
   Socket server_;
   Socket client_;
@@ -175,6 +186,19 @@ TEST_F(UdpRelayTest, BoundariesAreKept) {
       "f", "g", "",  "h"};
   for (const std::string& datagram : datagrams) client_.Send(relay().address(), datagram);
   for (const std::string& datagram : datagrams) EXPECT_EQ(datagram, server_.Receive().bytes);
+}
+
+// More than one batch, by either limit of a batch. (Not more than a socket's buffer takes.)
+TEST_F(UdpRelayTest, ManyMayArriveAtOnce) {
+  std::vector<std::string> datagrams;
+  for (int i = 0; i < 80; ++i) datagrams.push_back(absl::StrCat(i));
+  ArriveAtOnce(datagrams);
+}
+
+TEST_F(UdpRelayTest, LargeOnesMayArriveAtOnce) {
+  std::vector<std::string> datagrams;
+  for (char c = 'a'; c < 'i'; ++c) datagrams.push_back(std::string(9000, c));
+  ArriveAtOnce(datagrams);
 }
 
 // IPv6 has room for 20 bytes more than the relay takes.
