@@ -8,8 +8,8 @@
 //   ... clients of (*relay)->address() ...
 //
 // Datagrams are as large as one IP packet without fragments may be: 65,507 bytes, over IPv6 on the
-// loopback 65,488. It works on a thread of its own. What the kernel drops before the relay has read it, for want of
-// buffers, is lost uncounted.
+// loopback 65,488. It works on a thread of its own. What the kernel drops before the relay has read
+// it, for want of buffers, is lost uncounted.
 #ifndef ANYWIRE_TESTS_SUPPORT_UDP_RELAY_H_
 #define ANYWIRE_TESTS_SUPPORT_UDP_RELAY_H_
 
