@@ -124,6 +124,10 @@ class BesideGrpcTest(unittest.TestCase):
         found = Results([row("open-50", system, p99_us=1.0) for system in scenarios.SYSTEMS])
         self.assertEqual(targets.beside_grpc(found), [])
 
+    def test_timeouts_of_the_same_tcp_are_not_compared(self):
+        found = Results([row("lossy-5%", system, p99_us=1.0) for system in scenarios.SYSTEMS])
+        self.assertEqual(targets.beside_grpc(found), [])
+
 
 class Balance(html.parser.HTMLParser):
     """Notes tags that are not closed, and everything that the page would fetch."""

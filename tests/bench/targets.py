@@ -186,11 +186,12 @@ class Comparison:
 def beside_grpc(results, table=scenarios.SCENARIOS):
     """anywire as it is by default beside the better one of gRPC's APIs, wherever both were measured.
 
-    At a part of its own capacity each has another load, so those are not compared. Figures whose spreads meet are even.
+    At a part of its own capacity each has another load, and where packets are lost it is the kernel's TCP that waits for 200 ms
+    under all of them, so those are not compared. Figures whose spreads meet are even.
     """
     comparisons = []
     for scenario in table:
-        if scenario.of_capacity:
+        if scenario.of_capacity or scenario.path:
             continue
         for row in results.rows():
             if row.scenario != scenario.name or row.system != scenarios.ANYWIRE.name or not row.samples:
