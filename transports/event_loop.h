@@ -88,6 +88,8 @@ class EventLoop {
       const int64_t at = Nanoseconds(when);
       if (at < when_.load(std::memory_order_relaxed)) MoveForward(at);
     }
+    // Whose it is.
+    EventLoop& loop() const { return loop_; }
     // On the loop's thread, at or soon after the time; the alarm is off then and may be set again.
     virtual void OnAlarm(Instant now) = 0;
 

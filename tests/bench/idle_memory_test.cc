@@ -22,6 +22,7 @@ namespace {
 // and what malloc itself needs included.
 size_t BudgetOf(absl::string_view scheme) {
   if (scheme == "shm") return 10752;  // beside the memory that is shared
+  if (scheme == "udp") return 15000;  // what the kernel keeps for the others
   return 2 * 4096;
 }
 constexpr size_t kConnections = 300;  // two descriptors each

@@ -75,7 +75,6 @@ void InprocLink::AbortLocked(int end) {
 InprocConnection::InprocConnection(EventLoop& loop, std::shared_ptr<InprocLink> link, int end,
                                    const std::string& address)
     : Alarm(loop),
-      loop_(loop),
       link_(std::move(link)),
       end_(end),
       mine_(link_->ends_[end]),

@@ -90,7 +90,7 @@ class InprocConnection final : public Connection, private EventLoop::Alarm {
   void WatchReadable(bool on) override;
   void Abort() override { link_->Abort(end_); }
   const ConnectionInfo& info() const override { return info_; }
-  EventLoop& loop() const override { return loop_; }
+  EventLoop& loop() const override { return Alarm::loop(); }
 
  private:
   void OnAlarm(Instant now) override;
@@ -98,7 +98,6 @@ class InprocConnection final : public Connection, private EventLoop::Alarm {
   // Counts a frame of this size as waiting, if there is room.
   bool Admit(size_t size);
 
-  EventLoop& loop_;
   const std::shared_ptr<InprocLink> link_;
   const int end_;
   InprocLink::End& mine_;
