@@ -472,6 +472,35 @@ TEST_F(UdpTransportTest, SystemWithoutSegmentation) {
   for (uint64_t i = 0; i < frames.size(); ++i) ASSERT_EQ(Content(1, i, 16'000), frames[i].bytes);
 }
 
+// ---- what users set
+
+TEST_F(UdpTransportTest, WindowIsAsAsked) {
+  for (const size_t window : {size_t{256} << 10, size_t{2} << 20}) {
+    for (const auto control :
+         {anywire::CongestionControl::kNewReno, anywire::CongestionControl::kCubic}) {
+      ASSERT_TRUE(
+          Listen("127.0.0.1:0", {.loops = {}, .congestion_control = control, .window = window})
+              .ok());
+      Connected connected = Await(client_loop_, [&] {
+        return transport_->Connect(
+            client_loop_, Target(),
+            {.in_place = std::nullopt, .congestion_control = control, .window = window});
+      });
+      Connected accepted = Accept();
+      ASSERT_TRUE(connected.ok() && accepted.ok()) << connected.status() << accepted.status();
+      Peer client(client_loop_, *std::move(connected));
+      Peer server(server_loop_, *std::move(accepted));
+      // Nobody reads: what the sender keeps is the window, and what has left it as much at most.
+      for (Peer* peer : {&client, &server}) {
+        size_t bytes = 0;
+        while (bytes < 8 * window && peer->TryWrite(1, std::string(10'000, 'x'))) bytes += 10'000;
+        EXPECT_GT(bytes, window * 9 / 10);
+        EXPECT_LE(bytes, window);
+      }
+    }
+  }
+}
+
 // ---- what a connection costs
 
 TEST_F(UdpTransportTest, IdleConnectionsAreSmall) {
