@@ -1,8 +1,4 @@
-#include "transports/udp/udp_transport.h"
-
-#include <errno.h>
 #include <malloc.h>
-#include <sys/socket.h>
 
 #include <atomic>
 #include <chrono>
@@ -10,19 +6,14 @@
 #include <optional>
 #include <random>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/conformance/transport/peer.h"
 #include "tests/support/seed.h"
-#include "transports/udp/datagram_faults.h"
-#include "transports/udp/datagram_socket.h"
+#include "transports/udp/udp_transport_fixture.h"
 
 namespace anywire::udp {
 namespace {
@@ -34,108 +25,10 @@ using anywire::test::Peer;
 using anywire::test::TestSeed;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using test::Connected;
 using test::DatagramFaults;
+using test::UdpTransportTest;
 using ::testing::HasSubstr;
-
-using Connected = absl::StatusOr<std::unique_ptr<Connection>>;
-
-class UdpTransportTest : public ::testing::Test {
- protected:
-  ~UdpTransportTest() override {
-    clients_.clear();
-    servers_.clear();
-    Close();
-  }
-
-  void Use(UdpOptions options) { transport_ = std::make_unique<UdpTransport>(options); }
-  static UdpOptions Quiet() {
-    UdpOptions options;
-    options.warn_beyond_loopback = false;
-    return options;
-  }
-
-  absl::Status Listen(const std::string& address, const Transport::ListenOptions& options = {}) {
-    absl::StatusOr<std::unique_ptr<Listener>> listener = absl::UnknownError("");
-    server_loop_.RunAndWait([&] { listener = transport_->Listen(server_loop_, address, options); });
-    if (!listener.ok()) return listener.status();
-    listener_ = *std::move(listener);
-    return absl::OkStatus();
-  }
-  void Close() {
-    server_loop_.RunAndWait([this] { listener_ = nullptr; });
-  }
-  // At the listener, or another host.
-  std::string Target(const std::string& host = "127.0.0.1") const {
-    const std::string& uri = listener_->address();
-    return absl::StrCat(host, uri.substr(uri.rfind(':')));
-  }
-
-  // The result of what `begin` begins on `loop`, or DEADLINE_EXCEEDED.
-  static Connected Await(EventLoop& loop, const std::function<kj::Promise<Connected>()>& begin,
-                         milliseconds limit = milliseconds(30'000)) {
-    Connected result = absl::DeadlineExceededError("no end");
-    absl::Notification done;
-    kj::Promise<void> promise = nullptr;
-    loop.RunAndWait([&] {
-      promise = begin()
-                    .then([&](Connected connected) {
-                      result = std::move(connected);
-                      done.Notify();
-                    })
-                    .eagerlyEvaluate(nullptr);
-    });
-    done.WaitForNotificationWithTimeout(absl::FromChrono(limit));
-    loop.RunAndWait([&] { promise = nullptr; });
-    return result;
-  }
-  Connected Connect(const std::string& address) {
-    return Await(client_loop_, [&] { return transport_->Connect(client_loop_, address, {}); });
-  }
-  Connected Accept(milliseconds limit = milliseconds(30'000)) {
-    return Await(
-        server_loop_, [&] { return listener_->Accept(); }, limit);
-  }
-  // Another connection, the last of clients_ and of servers_.
-  void Join(const std::string& address) {
-    Connected client = Connect(address);
-    ASSERT_TRUE(client.ok()) << client.status();
-    Connected server = Accept();
-    ASSERT_TRUE(server.ok()) << server.status();
-    EventLoop& loop = (*server)->loop();
-    clients_.push_back(std::make_unique<Peer>(client_loop_, *std::move(client)));
-    servers_.push_back(std::make_unique<Peer>(loop, *std::move(server)));
-  }
-  Peer& client() { return *clients_.back(); }
-  Peer& server() { return *servers_.back(); }
-  void ExpectEcho() {
-    ASSERT_TRUE(client().Send(3, "there").ok());
-    EXPECT_EQ((Frame{3, "there"}), server().ReceiveOne().value_or(Frame{}));
-    ASSERT_TRUE(server().Send(4, "and back").ok());
-    EXPECT_EQ((Frame{4, "and back"}), client().ReceiveOne().value_or(Frame{}));
-  }
-
-  // All of it goes without a word, if the linger_timeout is 0.
-  void VanishServer() {
-    DatagramFaults faults;
-    faults.LoseUnless([](absl::Span<const uint8_t>) { return false; });
-    const std::string port = Target().substr(Target().rfind(':') + 1);
-    const SocketAddress address =
-        LookUp({"127.0.0.1", static_cast<uint16_t>(std::stoi(port))}, true).value().at(0);
-    servers_.clear();
-    Close();
-    const Instant patience = Patience();
-    while (!DatagramSocket::Bind(address, DatagramSocket::Reuse::kNone).ok()) {
-      ASSERT_LT(std::chrono::steady_clock::now(), patience) << "its socket is not closed";
-      server_loop_.RunAndWait([] {});
-    }
-  }
-
-  std::unique_ptr<UdpTransport> transport_ = std::make_unique<UdpTransport>(Quiet());
-  EventLoop client_loop_{"client"};
-  EventLoop server_loop_{"server"};
-  std::unique_ptr<Listener> listener_;
-  std::vector<std::unique_ptr<Peer>> clients_, servers_;
-};
 
 TEST_F(UdpTransportTest, Addresses) {
   for (const char* good : {"127.0.0.1:1", "[::1]:65535", "host.example:4000", "0.0.0.0:0"}) {
@@ -437,39 +330,6 @@ TEST_F(UdpTransportTest, WhatStrangersSendHarmsNobody) {
   }
   ExpectEcho();
   EXPECT_EQ(absl::StatusCode::kDeadlineExceeded, Accept(milliseconds(20)).status().code());
-}
-
-// ---- a system without room
-
-TEST_F(UdpTransportTest, FullSocketIsWaitedFor) {
-  ASSERT_TRUE(Listen("127.0.0.1:0").ok());
-  for (const int error : {EAGAIN, ENOBUFS}) {
-    Join(Target());
-    DatagramFaults faults;
-    for (uint64_t i = 0; i < 50; ++i) {
-      faults.FailSends(static_cast<int>(i % 3), 2, error);
-      ASSERT_TRUE(client().Send(1, Content(1, i, 16'000 - 11'000 * (i % 2))).ok());
-      ASSERT_TRUE(server().Send(2, Content(2, i, 100)).ok());
-      EXPECT_EQ(Content(1, i, 16'000 - 11'000 * (i % 2)),
-                server().ReceiveOne().value_or(Frame{}).bytes);
-      EXPECT_EQ(Content(2, i, 100), client().ReceiveOne().value_or(Frame{}).bytes);
-      if (HasFailure()) return;
-    }
-  }
-}
-
-TEST_F(UdpTransportTest, SystemWithoutSegmentation) {
-  ASSERT_TRUE(Listen("127.0.0.1:0").ok());
-  DatagramFaults faults;
-  faults.RefuseSegmentation(EIO);
-  Join(Target());
-  std::thread sender([this] {
-    for (uint64_t i = 0; i < 200; ++i) ASSERT_TRUE(client().Send(1, Content(1, i, 16'000)).ok());
-  });
-  std::vector<Frame> frames;
-  EXPECT_TRUE(server().Receive(200, frames).ok());
-  sender.join();
-  for (uint64_t i = 0; i < frames.size(); ++i) ASSERT_EQ(Content(1, i, 16'000), frames[i].bytes);
 }
 
 // ---- what users set
