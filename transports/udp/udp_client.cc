@@ -102,7 +102,7 @@ bool UdpClient::Await(UdpLink& link, Waiter* UdpLink::*waiter, Instant wait_unti
   if (!link.is_watching || waiter == &UdpLink::sender) ReadOnLoop(false);
   const bool waits = wait_until > Instant();
   if (waits) {
-    WaitFor(link, waiter, socket_.fd(), std::min(wait_until, link.machine->NextWakeup()));
+    WaitFor(link, waiter, socket_.fd(), std::min(wait_until, NextWakeup(link)));
   }
   mutex_.Unlock();
   Read();

@@ -52,7 +52,7 @@ struct UdpLink {
   bool is_readable() const { return has_ended() || machine->has_frames(); }
   // Whether nobody needs it any more.
   bool is_over() const {
-    const bool is_used = is_owned || is_flushing || is_touched || is_stalled;
+    const bool is_used = is_owned || is_flushing || is_touched;
     return !is_used && machine->state() == State::kEnded;
   }
 };

@@ -16,6 +16,9 @@ using Clock = std::chrono::steady_clock;
 constexpr int kMaxBatches = 64;
 // How long the kernel is left alone when it has no memory for what we send.
 constexpr std::chrono::milliseconds kMemoryPause(1);
+// How often a connection is looked after that has something to send and cannot: what is due is due
+// all the while, and only its end can come of it.
+constexpr std::chrono::milliseconds kBlockedPause(100);
 
 SendBatch& SendBatchOfThisThread() {
   thread_local SendBatch batch;
@@ -87,6 +90,7 @@ void UdpSocket::Tell() {
   while (UdpLink* const link = news_.Pop()) {
     if (link->is_over()) {
       if (std::exchange(link->is_lingering, false)) --lingering_;
+      if (link->is_stalled) continue;  // until there is room, or the socket goes
       Forget(*link);
       Destroy(*link);
       continue;
@@ -230,13 +234,16 @@ void UdpSocket::Flush(UdpLink& link, Instant now) {
     if (more) now = Clock::now();
   }
   link.is_flushing = false;
-  if (is_blocked_) {
-    stalled_.Push(link);
-  } else if (more) {
+  if (more && !is_blocked_) {
     Touch(link);
     SetAlarm(Instant());
   } else {
-    wakeups_.SetNoLaterThan(link, link.machine->NextWakeup());
+    Instant due = link.machine->NextWakeup();
+    if (is_blocked_) {
+      stalled_.Push(link);
+      due = std::max(due, now + kBlockedPause);
+    }
+    wakeups_.SetNoLaterThan(link, due);
     if (!is_in_turn_) SetAlarm(wakeups_.first_at());
   }
   OnSettled(link);

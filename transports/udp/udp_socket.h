@@ -93,6 +93,10 @@ class UdpSocket : private EventLoop::Watch, private EventLoop::Alarm {
   void Settle(Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sends what the link's machine has to send. Releases and retakes the lock.
   void Flush(UdpLink& link, Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // When HandleWakeups has something to do for the link.
+  Instant NextWakeup(const UdpLink& link) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return is_blocked_ ? wakeups_.first_at() : link.machine->NextWakeup();
+  }
   // Hands the time to machines that are due; Settle follows.
   void HandleWakeups(Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What there is to tell of the link the loop tells, and now.
