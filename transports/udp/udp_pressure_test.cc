@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <climits>
+#include <functional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -116,6 +117,27 @@ TEST_F(UdpPressureTest, LingeringEndsThoughNothingCanBeSent) {
   }
   EXPECT_TRUE(status.ok()) << status;
   Close();
+}
+
+// What a thread has for its datagrams may be gone when something else of it ends.
+TEST_F(UdpPressureTest, SendsWhileItsThreadEnds) {
+  ASSERT_TRUE(Listen("127.0.0.1:0").ok());
+  Join(Target());
+  struct AtEnd {
+    ~AtEnd() { function(); }
+    std::function<void()> function;
+  };
+  std::thread([this] {
+    thread_local AtEnd at_end;  // it is destroyed after what is made later
+    at_end.function = [this] {
+      EXPECT_TRUE(client().Send(1, "last words").ok());
+      EXPECT_EQ((Frame{2, "heard"}), client().ReceiveOne().value_or(Frame{}));
+    };
+    EXPECT_TRUE(client().Send(1, "first words").ok());
+    EXPECT_EQ("first words", server().ReceiveOne().value_or(Frame{}).bytes);
+    EXPECT_TRUE(server().Send(2, "heard").ok());
+  }).join();
+  EXPECT_EQ("last words", server().ReceiveOne().value_or(Frame{}).bytes);
 }
 
 }  // namespace

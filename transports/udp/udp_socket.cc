@@ -7,6 +7,8 @@
 #include <chrono>
 #include <utility>
 
+#include "transports/udp/thread_batch.h"
+
 namespace anywire::udp {
 namespace {
 
@@ -19,16 +21,6 @@ constexpr std::chrono::milliseconds kMemoryPause(1);
 // How often a connection is looked after that has something to send and cannot: what is due is due
 // all the while, and only its end can come of it.
 constexpr std::chrono::milliseconds kBlockedPause(100);
-
-SendBatch& SendBatchOfThisThread() {
-  thread_local SendBatch batch;
-  return batch;
-}
-
-ReceiveBatch& ReceiveBatchOfThisThread() {
-  thread_local ReceiveBatch batch;
-  return batch;
-}
 
 }  // namespace
 
@@ -151,7 +143,8 @@ void UdpSocket::Linger(std::shared_ptr<void> keep) {
 // ---- receiving
 
 bool UdpSocket::Read() {
-  ReceiveBatch& batch = ReceiveBatchOfThisThread();
+  const ThreadBatch<ReceiveBatch> borrowed;
+  ReceiveBatch& batch = *borrowed;
   read_mutex_.Lock();
   const int error = socket_.Receive(batch);
   const Instant now = Clock::now();
@@ -210,7 +203,8 @@ void UdpSocket::Flush(UdpLink& link, Instant now) {
     link.flush_again = true;  // one at a time, or datagrams would overtake each other
     return;
   }
-  SendBatch& batch = SendBatchOfThisThread();
+  const ThreadBatch<SendBatch> borrowed;
+  SendBatch& batch = *borrowed;
   link.is_flushing = true;
   bool more = true;
   for (int batches = 0; more && !is_blocked_ && batches < kMaxBatches; ++batches) {
