@@ -34,7 +34,7 @@ struct UdpLink {
 
   // ---- its socket
   bool is_lingering = false;  // it has been let go of
-  bool is_announced = false;  // of a server: it is no longer half open
+  bool is_announced = false;  // of a server: it is not half open, and Accept knows
   bool is_flushing = false;   // a thread sends what the machine gives
   bool flush_again = false;   // and is to look for more
   Wakeup wakeup;

@@ -30,7 +30,7 @@ class UdpListener final : public Listener, private UdpBacklog::Listener {
 
   void OnBacklog() override;
   // Closed, and nobody is left who could become a connection.
-  bool exhausted() const { return is_closed_ && server_->half_open() == 0; }
+  bool exhausted() const { return is_closed_ && server_->begun(*backlog_) == 0; }
 
   const std::shared_ptr<UdpServer> server_;
   const std::string address_;

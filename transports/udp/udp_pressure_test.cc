@@ -2,14 +2,17 @@
 #include <errno.h>
 #include <time.h>
 
+#include <atomic>
 #include <chrono>
 #include <climits>
 #include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "transports/udp/udp_transport_fixture.h"
@@ -138,6 +141,83 @@ TEST_F(UdpPressureTest, SendsWhileItsThreadEnds) {
     EXPECT_TRUE(server().Send(2, "heard").ok());
   }).join();
   EXPECT_EQ("last words", server().ReceiveOne().value_or(Frame{}).bytes);
+}
+
+// ---- Accept of a listener that closes
+
+class Accepting {
+ public:
+  Accepting(EventLoop& loop, Listener& listener) : loop_(loop) {
+    loop_.RunAndWait([&] {
+      promise_ = listener.Accept()
+                     .then([this](Connected connected) {
+                       result_ = std::move(connected);
+                       done_.Notify();
+                     })
+                     .eagerlyEvaluate(nullptr);
+    });
+  }
+  ~Accepting() {
+    loop_.RunAndWait([this] { promise_ = nullptr; });
+  }
+
+  // DEADLINE_EXCEEDED: there is none.
+  Connected Take() {
+    done_.WaitForNotificationWithTimeout(absl::FromChrono(anywire::test::kPatience));
+    return done_.HasBeenNotified() ? std::move(result_) : absl::DeadlineExceededError("no end");
+  }
+
+ private:
+  EventLoop& loop_;
+  kj::Promise<void> promise_ = nullptr;
+  Connected result_ = absl::UnknownError("");
+  absl::Notification done_;
+};
+
+// Half a connection is then the new one's to give, and the old has nothing to wait for.
+TEST_F(UdpPressureTest, AcceptEndsWhenTheAddressIsTakenOver) {
+  ASSERT_TRUE(Listen("127.0.0.1:0").ok());
+  const std::string address = Target();
+  DatagramFaults faults;
+  faults.LoseUnless([](absl::Span<const uint8_t> datagram) { return datagram[0] != 0xa5; });
+  Connected client = Connect(address);
+  ASSERT_TRUE(client.ok()) << client.status();
+  server_loop_.RunAndWait([this] { listener_->Close(); });
+  Accepting old(server_loop_, *listener_);
+  std::unique_ptr<Listener> closed = std::move(listener_);
+  ASSERT_TRUE(Listen(address).ok());
+  EXPECT_EQ(absl::StatusCode::kUnavailable, old.Take().status().code());
+  faults.LoseUnless(nullptr);
+  clients_.push_back(std::make_unique<Peer>(client_loop_, *std::move(client)));
+  Connected server = Accept();
+  ASSERT_TRUE(server.ok()) << server.status();
+  servers_.push_back(std::make_unique<Peer>(server_loop_, *std::move(server)));
+  ExpectEcho();
+  server_loop_.RunAndWait([&closed] { closed = nullptr; });
+}
+
+// It is half open no longer, and Accept has not been given it yet.
+TEST_F(UdpPressureTest, CloseAmidOpeningLosesNobody) {
+  EventLoop socket_loop("socket");
+  ASSERT_TRUE(Listen("127.0.0.1:0", {.loops = {&socket_loop}}).ok());
+  Accepting accepting(server_loop_, *listener_);
+  std::atomic<bool> closed{false};
+  DatagramFaults faults;
+  faults.LoseUnless([&](absl::Span<const uint8_t> datagram) {
+    const bool opens = datagram[0] == 0xa5 && socket_loop.IsCurrent();
+    if (opens && !closed.exchange(true)) {
+      server_loop_.RunAndWait([this] { listener_->Close(); });
+    }
+    return true;
+  });
+  Connected client = Connect(Target());
+  ASSERT_TRUE(client.ok()) << client.status();
+  Connected server = accepting.Take();
+  EXPECT_TRUE(closed);
+  EXPECT_TRUE(server.ok()) << server.status();
+  client_loop_.RunAndWait([&client] { client->reset(); });
+  socket_loop.RunAndWait([&server] { server = absl::UnknownError("gone"); });
+  Close();
 }
 
 }  // namespace

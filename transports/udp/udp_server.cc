@@ -41,7 +41,8 @@ UdpServerSocket::~UdpServerSocket() noexcept {
 
 void UdpServerSocket::ListenFor(std::shared_ptr<UdpBacklog> backlog) {
   MutexLock lock(&mutex_);
-  backlog_ = std::move(backlog);
+  const std::shared_ptr<UdpBacklog> before = std::exchange(backlog_, std::move(backlog));
+  if (before != nullptr) before->Tell();
   machine_.SetListening(true);
 }
 
@@ -57,9 +58,9 @@ void UdpServerSocket::Leave(const UdpBacklog& backlog) {
   if (backlog_.get() == &backlog) backlog_ = nullptr;
 }
 
-size_t UdpServerSocket::half_open() const {
+size_t UdpServerSocket::begun(const UdpBacklog& backlog) const {
   MutexLock lock(&mutex_);
-  return machine_.half_open();
+  return backlog_.get() == &backlog ? unannounced_ : 0;
 }
 
 void UdpServerSocket::Take(Instant now, const DatagramPath& from,
@@ -74,6 +75,7 @@ void UdpServerSocket::Take(Instant now, const DatagramPath& from,
     link->path = from;
     UdpLink* const key = link.get();
     links_.emplace(key, std::move(link));
+    ++unannounced_;
   }
   // Whoever does not get it asks again.
   if (outcome.reply_size > 0) {
@@ -87,7 +89,10 @@ void UdpServerSocket::OnSettled(UdpLink& link) {
   using State = UdpLink::State;
   const State state = link.machine->state();
   if (state == State::kHalfOpen) return;
-  if (!std::exchange(link.is_announced, true)) Announce(link);
+  if (!std::exchange(link.is_announced, true)) {
+    --unannounced_;
+    Announce(link);
+  }
   if (link.machine->state() == State::kEnded) machine_.Remove(*link.machine);
 }
 
@@ -180,9 +185,9 @@ void UdpServer::Leave(const UdpBacklog& backlog) {
   for (const std::unique_ptr<UdpServerSocket>& socket : sockets_) socket->Leave(backlog);
 }
 
-size_t UdpServer::half_open() const {
+size_t UdpServer::begun(const UdpBacklog& backlog) const {
   size_t sum = 0;
-  for (const std::unique_ptr<UdpServerSocket>& socket : sockets_) sum += socket->half_open();
+  for (const std::unique_ptr<UdpServerSocket>& socket : sockets_) sum += socket->begun(backlog);
   return sum;
 }
 

@@ -39,7 +39,8 @@ class UdpServerSocket final : public UdpSocket {
   void StopListening();
   // No connections go there any more.
   void Leave(const UdpBacklog& backlog);
-  size_t half_open() const;
+  // Connections that have begun and may yet go there.
+  size_t begun(const UdpBacklog& backlog) const;
 
  private:
   // A link is a machine's tag.
@@ -62,6 +63,9 @@ class UdpServerSocket final : public UdpSocket {
   const SocketAddress bound_;
   std::shared_ptr<UdpBacklog> backlog_ ABSL_GUARDED_BY(mutex_);
   EndpointMachine machine_ ABSL_GUARDED_BY(mutex_);
+  // Links that are not announced. (Not machine_.half_open(): those that have opened are announced
+  // when they have been flushed, and the lock is released for that.)
+  size_t unannounced_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::flat_hash_map<UdpLink*, std::unique_ptr<UdpLink>> links_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -89,7 +93,7 @@ class UdpServer final : public std::enable_shared_from_this<UdpServer> {
   void ListenFor(const std::shared_ptr<UdpBacklog>& backlog);
   void StopListening();
   void Leave(const UdpBacklog& backlog);
-  size_t half_open() const;
+  size_t begun(const UdpBacklog& backlog) const;
 
  private:
   const std::vector<EventLoop*> loops_;
