@@ -19,7 +19,7 @@ Waiter::Waiter() : wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 void Waiter::Wait(int fd, Instant until) {
   const Instant now = std::chrono::steady_clock::now();
-  if (!wake_fd_.valid()) until = std::min(until, now + kLookUp);
+  if (!has_descriptor()) until = std::min(until, now + kLookUp);
   // poll(2) leaves out those that are negative.
   pollfd ready[] = {{fd, POLLIN, 0}, {wake_fd_.get(), POLLIN, 0}};
   const int64_t left = until <= now ? 0 : std::chrono::nanoseconds(until - now).count();
@@ -49,6 +49,8 @@ std::unique_ptr<Waiter> WaiterPool::Take() {
 }
 
 void WaiterPool::Return(std::unique_ptr<Waiter> waiter) {
+  // One without is for a time of need. Kept, it would be the next one's, too.
+  if (!waiter->has_descriptor()) return;
   MutexLock lock(&mutex_);
   if (idle_.size() < kMostKept) idle_.push_back(std::move(waiter));
 }

@@ -19,6 +19,8 @@ class Waiter {
  public:
   Waiter();
 
+  // Whether Wake has an effect.
+  bool has_descriptor() const { return wake_fd_.valid(); }
   // Waits until `fd` (negative: none) is readable or has an error, Wake is called, or `until`; may
   // return early without cause. Where the system has no descriptor left, it returns every few
   // milliseconds, so that the caller looks for itself.
