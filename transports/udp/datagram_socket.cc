@@ -29,6 +29,8 @@ bool IsIcmp(int error) {
          error == EHOSTDOWN || error == ENOPROTOOPT || error == EACCES;
 }
 
+bool IsLackOfSegmentation(int error) { return error == EIO || error == EOPNOTSUPP; }
+
 // One message of sendmmsg: a run of datagrams of one size, of which the last may be smaller.
 struct Message {
   struct alignas(cmsghdr) Control {
@@ -155,12 +157,12 @@ int DatagramSocket::Send(const SendBatch& batch, const DatagramPath& path, size_
                          int* icmp) {
   const uint8_t* next = batch.bytes().data();
   for (size_t i = 0; i < *sent; ++i) next += batch.size(i);
+  bool joins = has_segmentation_.load(std::memory_order_relaxed);
   bool again = false;  // the datagram at hand has been tried before
   while (*sent < batch.count()) {
     Message messages[SendBatch::kMaxDatagrams];
     mmsghdr headers[SendBatch::kMaxDatagrams];
     unsigned count = 0;
-    const bool joins = has_segmentation_.load(std::memory_order_relaxed);
     const uint8_t* begin = next;
     for (size_t i = *sent; i < batch.count();) {
       Message& message = messages[count];
@@ -199,7 +201,10 @@ int DatagramSocket::Send(const SendBatch& batch, const DatagramPath& path, size_
       *icmp = error;
       if (!std::exchange(again, true)) continue;
     } else if (messages[0].datagrams > 1) {
-      has_segmentation_.store(false, std::memory_order_relaxed);
+      // With one peer's datagrams there may be more amiss: they are too large for the way that they
+      // take today, say. Then only they go one by one.
+      if (IsLackOfSegmentation(error)) has_segmentation_.store(false, std::memory_order_relaxed);
+      joins = false;
       continue;
     }
     // EMSGSIZE, for one: the network would have dropped it, too.

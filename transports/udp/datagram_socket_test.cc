@@ -119,7 +119,7 @@ TEST_F(DatagramSocketTest, DatagramsOfOneSizeAreOneMessage) {
 }
 
 TEST_F(DatagramSocketTest, SystemWithoutSegmentationIsNotAskedAgain) {
-  for (const int error : {EIO, EINVAL, EOPNOTSUPP, EMSGSIZE}) {
+  for (const int error : {EIO, EOPNOTSUPP}) {
     Open("127.0.0.1", "127.0.0.1");
     test::DatagramFaults faults;
     faults.RefuseSegmentation(error);
@@ -132,6 +132,25 @@ TEST_F(DatagramSocketTest, SystemWithoutSegmentationIsNotAskedAgain) {
       EXPECT_THAT(Receive(*server_, sizes.size()), ElementsAreArray(Texts(sizes)));
     }
     EXPECT_EQ(1, faults.segmented()) << error;
+  }
+}
+
+// It says nothing of those of the next peer.
+TEST_F(DatagramSocketTest, WhatOnePeerCannotBeSentJoinedGoesOneByOne) {
+  for (const int error : {EINVAL, EMSGSIZE, EPERM, ENOMEM}) {
+    Open("127.0.0.1", "127.0.0.1");
+    test::DatagramFaults faults;
+    const std::vector<size_t> sizes(10, 1000);
+    Fill(sizes);
+    for (const int refusal : {error, 0}) {
+      faults.RefuseSegmentation(refusal);
+      size_t sent = 0;
+      int icmp = 0;
+      EXPECT_EQ(0, client_->Send(batch_, DatagramPath(), &sent, &icmp));
+      EXPECT_EQ(sizes.size(), sent);
+      EXPECT_THAT(Receive(*server_, sizes.size()), ElementsAreArray(Texts(sizes)));
+    }
+    EXPECT_EQ(2, faults.segmented()) << error;
   }
 }
 
