@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/types/span.h"
 #include "transports/udp/datagram_path.h"
 #include "transports/udp/reliability/options.h"
@@ -57,9 +58,9 @@ class ReceiveBatch {
 
   // As many as the last Receive of a socket has put here.
   size_t count() const { return count_; }
-  // Each datagram of message `i`, by `take(bytes)`.
+  // Each datagram of message `i`, by `take(bytes)`, under the locks of the caller.
   template <typename Take>
-  void Each(size_t i, Take take) const {
+  void Each(size_t i, Take take) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
     absl::Span<const uint8_t> rest(memory_.get() + i * kMessageSize, headers_[i].msg_len);
     const size_t size = DatagramSize(i);
     for (; rest.size() > size; rest.remove_prefix(size)) take(rest.first(size));
