@@ -122,8 +122,12 @@ class EventLoop::Impl final : public kj::EventPort, private kj::TaskSet::ErrorHa
   }
 
   ~Impl() {
-    Post([this] { stop_->fulfill(); });
+    Stop();
     thread_.join();
+  }
+
+  void Stop() {
+    Post([this] { stop_->fulfill(); });
   }
 
   void Post(absl::AnyInvocable<void()> function) ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -462,6 +466,8 @@ EventLoop::EventLoop(std::string name, SpinLimit* spin)
 EventLoop::~EventLoop() {
   if (IsCurrent()) Die("~EventLoop", "a loop cannot join itself");
 }
+
+void EventLoop::Stop() { impl_->Stop(); }
 
 bool EventLoop::IsCurrent() const { return current_loop == this; }
 

@@ -36,6 +36,10 @@ class EventLoop {
   // that or by their owners on other threads: it waits for the last alarm (and aborts after 30 s).
   // Not to be called on the loop's own thread.
   ~EventLoop();
+  // ANY THREAD. Has the thread begin to end as the destructor does, which then only joins it. Where
+  // promises of one loop keep what has alarms on another, all are stopped before the first is
+  // destroyed.
+  void Stop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <system_error>
@@ -49,7 +50,12 @@ Runtime::Core::Core(TransportRegistry transports, config::Config config)
     : registry_(std::move(transports)),
       config_(std::move(config)),
       spin_(absl::ToChronoNanoseconds(config_.runtime().max_spin), config::UsableCores()),
-      drivers_(static_cast<int>(config_.runtime().io_threads)) {}
+      drivers_(std::in_place, static_cast<int>(config_.runtime().io_threads)) {}
+
+Runtime::Core::~Core() {
+  drivers_.reset();
+  for (const std::unique_ptr<EventLoop>& loop : loops_) loop->Stop();
+}
 
 absl::StatusOr<EventLoop*> Runtime::Core::TryNextLoop() {
   const absl::MutexLock lock(&mutex_);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -24,6 +25,7 @@ namespace anywire {
 class Runtime::Core {
  public:
   Core(TransportRegistry transports, config::Config config);
+  ~Core();
 
   const TransportRegistry& registry() const { return registry_; }
   const config::Config& config() const { return config_; }
@@ -38,7 +40,7 @@ class Runtime::Core {
   // one at least.
   std::vector<EventLoop*> AllLoops() ABSL_LOCKS_EXCLUDED(mutex_);
   // Threads that drive busy connections of servers.
-  DriverPool& drivers() { return drivers_; }
+  DriverPool& drivers() { return *drivers_; }
   // For threads that wait for a peer.
   SpinLimit& spin() { return spin_; }
 
@@ -58,7 +60,7 @@ class Runtime::Core {
   std::vector<std::unique_ptr<EventLoop>> loops_ ABSL_GUARDED_BY(mutex_);
   size_t next_loop_ ABSL_GUARDED_BY(mutex_) = 0;
   std::atomic<uint64_t> buffered_{0};
-  DriverPool drivers_;  // after the loops: its threads end first
+  std::optional<DriverPool> drivers_;  // its threads end before the loops
 };
 
 }  // namespace anywire

@@ -143,6 +143,29 @@ TEST_F(UdpPressureTest, SendsWhileItsThreadEnds) {
   EXPECT_EQ("last words", server().ReceiveOne().value_or(Frame{}).bytes);
 }
 
+// Each loop has a socket of the server's, and on one of them a connection lingers.
+TEST_F(UdpPressureTest, LoopsThatStopTogetherWaitForNobody) {
+  UdpOptions options = Quiet();
+  options.endpoint.connection.linger_timeout = seconds(20);
+  Use(options);
+  auto first = std::make_unique<EventLoop>("first"), second = std::make_unique<EventLoop>("second");
+  ASSERT_TRUE(Listen("127.0.0.1:0", {.loops = {&*first, &*second}}).ok());
+  do {
+    Join(Target());
+  } while (!HasFailure() && &server().loop() != &*second);
+  DatagramFaults faults;
+  faults.LoseUnless([](absl::Span<const uint8_t>) { return false; });
+  EXPECT_TRUE(server().Send(1, "lost").ok());
+  servers_.clear();
+  Close();
+  const Instant begin = std::chrono::steady_clock::now();
+  first->Stop();
+  second->Stop();
+  first = nullptr;
+  second = nullptr;
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(10));
+}
+
 // ---- Accept of a listener that closes
 
 class Accepting {
