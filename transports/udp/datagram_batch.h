@@ -66,7 +66,7 @@ class ReceiveBatch {
     for (; rest.size() > size; rest.remove_prefix(size)) take(rest.first(size));
     take(rest);
   }
-  // Where they are from. Without a peer if the socket is connected.
+  // Where they are from, and to which of our addresses.
   DatagramPath Path(size_t i) const;
 
  private:

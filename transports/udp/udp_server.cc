@@ -40,10 +40,13 @@ UdpServerSocket::~UdpServerSocket() noexcept {
 }
 
 void UdpServerSocket::ListenFor(std::shared_ptr<UdpBacklog> backlog) {
-  MutexLock lock(&mutex_);
-  const std::shared_ptr<UdpBacklog> before = std::exchange(backlog_, std::move(backlog));
-  if (before != nullptr) before->Tell();
-  machine_.SetListening(true);
+  {
+    MutexLock lock(&mutex_);
+    backlog_.swap(backlog);
+    machine_.SetListening(true);
+  }
+  // The one before: those that have begun are not for it any more.
+  if (backlog != nullptr) backlog->Tell();
 }
 
 void UdpServerSocket::StopListening() {
