@@ -49,8 +49,9 @@ BUDGETS = {
     # asks for readiness so that it can be woken; under strace a timer comes now and then.
     "udp": {
         "blocking": Budget(instructions=18800, client_calls=4.8, server_calls=3.4, sent_bytes=221),
-        "callback": Budget(instructions=19900, client_calls=3.3, server_calls=3.3, sent_bytes=221),
-        "coroutine": Budget(instructions=19900, client_calls=3.3, server_calls=3.3, sent_bytes=221),
+        "callback": Budget(instructions=19900, client_calls=3.7, server_calls=3.7, sent_bytes=221),
+        "coroutine": Budget(instructions=19900, client_calls=3.7, server_calls=3.7, sent_bytes=221),
+        "in-flight": Budget(instructions=9000, client_calls=0.2, server_calls=0.2, allocations=0.25, sent_bytes=160),
     },
     # Asleep, as here, the two wake each other by a futex; a loop is woken through the socket.
     "shm": {

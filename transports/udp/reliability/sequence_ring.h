@@ -4,6 +4,8 @@
 #ifndef ANYWIRE_TRANSPORTS_UDP_RELIABILITY_SEQUENCE_RING_H_
 #define ANYWIRE_TRANSPORTS_UDP_RELIABILITY_SEQUENCE_RING_H_
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -51,7 +53,9 @@ class SequenceRing {
 
  private:
   static constexpr size_t kFirst = 8;  // a power of two, as all capacities are
-  static constexpr size_t kKept = 32;  // members
+  // Members, of 2 KiB or less if that are more than a few: what 64 calls at a time need again at
+  // once.
+  static constexpr size_t kKept = std::max<size_t>(32, std::bit_floor(2048 / sizeof(T)));
 
   void Grow() {
     const size_t larger = capacity_ == 0 ? kFirst : 2 * capacity_;
