@@ -165,10 +165,11 @@ class Connection : public FrameSink {
   // still come.
   virtual void WatchReadable(bool on) = 0;
 
-  // ENDING. Abort ends both directions at once: frames not yet transmitted are dropped, the peer
-  // sees the end, a waiting Receive returns, and every later Receive and Transmit here is
-  // UNAVAILABLE. What has been transmitted is not taken back, by the destructor neither: whoever
-  // wants a goodbye sends it as a frame and transmits it before. May be called twice.
+  // ENDING. Abort ends both directions at once: frames not yet transmitted go nowhere, or go as if
+  // they had been; the peer sees the end, a waiting Receive returns, and every later Receive and
+  // Transmit here is UNAVAILABLE. What has been transmitted is not taken back, by the destructor
+  // neither: whoever wants a goodbye sends it as a frame and transmits it before. May be called
+  // twice.
   virtual void Abort() = 0;
 
   virtual const ConnectionInfo& info() const = 0;
@@ -213,7 +214,8 @@ class Transport {
     // For a transport that shares memory with its peers; none: its own default.
     std::optional<InPlace> in_place = std::nullopt;
     // For a transport that does what the system does for others; none: its own default. The window
-    // is in bytes, of each direction of a connection: what may be on its way, or be unread.
+    // is in bytes, of each direction of a connection: what may be on its way, or be unread. Out of
+    // the transport's range: INVALID_ARGUMENT.
     std::optional<CongestionControl> congestion_control = std::nullopt;
     std::optional<size_t> window = std::nullopt;
   };

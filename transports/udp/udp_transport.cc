@@ -43,15 +43,23 @@ udp::CongestionControl ToMachine(CongestionControl congestion_control) {
   return udp::CongestionControl::kCubic;
 }
 
+// Bytes that may be asked for: less would hold up frames of the loopback's datagrams.
+constexpr size_t kLeastWindow = 256 << 10;
+constexpr size_t kMostWindow = 512 << 20;
+
 // `options`, but for what Connect or Listen were asked for.
 template <typename Asked>
-udp::UdpOptions Adapted(const udp::UdpOptions& options, const Asked& asked) {
+absl::StatusOr<udp::UdpOptions> Adapted(const udp::UdpOptions& options, const Asked& asked) {
   udp::UdpOptions result = options;
   udp::Options& connection = result.endpoint.connection;
   if (asked.congestion_control) {
     connection.congestion_control = ToMachine(*asked.congestion_control);
   }
   if (asked.window) {
+    if (*asked.window < kLeastWindow || *asked.window > kMostWindow) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "a window of ", *asked.window, " bytes; allowed: ", kLeastWindow, " to ", kMostWindow));
+    }
     connection.receive_window = connection.send_buffer = *asked.window;
     connection.stream_window = *asked.window / 4;
   }
@@ -78,9 +86,10 @@ kj::Promise<UdpTransport::Connected> UdpTransport::Connect(EventLoop& loop,
   if (host_port->port == 0) {
     return Connected(absl::InvalidArgumentError("port 0 is for listening only"));
   }
+  absl::StatusOr<udp::UdpOptions> adapted = Adapted(options_, options);
+  if (!adapted.ok()) return Connected(adapted.status());
   return resolver_.Resolve(loop, std::move(*host_port))
-      .then([this, &loop, uri = absl::StrCat("udp://", address),
-             adapted = Adapted(options_, options)](
+      .then([this, &loop, uri = absl::StrCat("udp://", address), adapted = *std::move(adapted)](
                 Resolver::Addresses addresses) mutable -> kj::Promise<Connected> {
         if (!addresses.ok()) return Connected(addresses.status());
         return Race::Run(loop, *addresses, std::move(uri),
@@ -124,11 +133,13 @@ absl::StatusOr<std::unique_ptr<Listener>> UdpTransport::Listen(EventLoop& loop,
   if (!addresses.ok()) addresses = LookUp(*host_port, /*numeric_only=*/false);
   if (!addresses.ok()) return addresses.status();
 
+  const absl::StatusOr<udp::UdpOptions> adapted = Adapted(options_, options);
+  if (!adapted.ok()) return adapted.status();
   std::vector<EventLoop*> loops = options.loops;
   if (loops.empty()) loops.push_back(&loop);
   absl::StatusOr<std::shared_ptr<udp::UdpServer>> server;
   for (const SocketAddress& candidate : *addresses) {
-    server = BindOrTakeOver(loops, candidate, Adapted(options_, options));
+    server = BindOrTakeOver(loops, candidate, *adapted);
     if (server.ok()) break;
   }
   if (!server.ok()) return server.status();

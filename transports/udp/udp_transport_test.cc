@@ -334,6 +334,23 @@ TEST_F(UdpTransportTest, WhatStrangersSendHarmsNobody) {
 
 // ---- what users set
 
+TEST_F(UdpTransportTest, WindowOutOfRangeIsRefused) {
+  constexpr size_t kLeast = 256 << 10, kMost = 512 << 20;
+  for (const size_t window : {size_t{0}, kLeast - 1, kLeast, kMost, kMost + 1, ~size_t{0}}) {
+    const absl::Status status = Listen("127.0.0.1:0", {.loops = {}, .window = window});
+    const bool is_allowed = window >= kLeast && window <= kMost;
+    EXPECT_EQ(is_allowed ? absl::StatusCode::kOk : absl::StatusCode::kInvalidArgument,
+              status.code())
+        << window;
+    if (is_allowed) continue;
+    Connected connected = Await(client_loop_, [&] {
+      return transport_->Connect(client_loop_, "127.0.0.1:1",
+                                 {.in_place = std::nullopt, .window = window});
+    });
+    EXPECT_EQ(absl::StatusCode::kInvalidArgument, connected.status().code()) << window;
+  }
+}
+
 TEST_F(UdpTransportTest, WindowIsAsAsked) {
   for (const size_t window : {size_t{256} << 10, size_t{2} << 20}) {
     for (const auto control :

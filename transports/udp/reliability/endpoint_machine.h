@@ -23,7 +23,8 @@ namespace anywire::udp {
 
 struct EndpointOptions {
   Options connection;
-  // Connections at a time, of all and of one host; more are refused. At least 1, as all here.
+  // Connections at a time, of all of this socket and of one host; more are refused. At least 1, as
+  // all here.
   size_t max_connections = 100'000;
   size_t max_connections_of_host = 25'000;
   // How many of them may be half open. One more takes the place of the oldest ...
