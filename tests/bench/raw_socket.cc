@@ -56,7 +56,9 @@ class SocketConnection final : public RawConnection {
 
 SocketUri::SocketUri(const std::string& uri) : uri_(uri) {
   absl::string_view rest = uri;
-  if (absl::ConsumePrefix(&rest, "tcp:")) {
+  if (absl::StartsWith(rest, "tcp:") || absl::StartsWith(rest, "udp:")) {
+    type_ = rest[0] == 't' ? SOCK_STREAM : SOCK_DGRAM;
+    rest.remove_prefix(4);
     absl::ConsumePrefix(&rest, "//");
     const size_t colon = rest.rfind(':');
     int port;
@@ -84,10 +86,10 @@ SocketUri::SocketUri(const std::string& uri) : uri_(uri) {
 }
 
 int SocketUri::NewSocket() const {
-  const int fd = socket(storage_.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int fd = socket(storage_.ss_family, type_ | SOCK_CLOEXEC, 0);
   if (fd < 0) Die(absl::StrCat("no socket: ", strerror(errno)));
   const int on = 1;
-  if (storage_.ss_family == AF_INET) {
+  if (storage_.ss_family == AF_INET && type_ == SOCK_STREAM) {
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // accepted ones have it from it
   }
   return fd;
@@ -95,7 +97,8 @@ int SocketUri::NewSocket() const {
 
 int SocketUri::Listen() const {
   const int fd = NewSocket();
-  if (bind(fd, reinterpret_cast<const sockaddr*>(&storage_), size_) != 0 || listen(fd, 128) != 0) {
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&storage_), size_) != 0 ||
+      (type_ == SOCK_STREAM && listen(fd, 128) != 0)) {
     Die(absl::StrCat("cannot listen on ", uri_, ": ", strerror(errno)));
   }
   return fd;
@@ -116,7 +119,8 @@ std::string SocketUri::Bound(int listener) const {
   getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
   char host[INET_ADDRSTRLEN];
   inet_ntop(AF_INET, &address.sin_addr, host, sizeof host);
-  return absl::StrCat("tcp://", host, ":", ntohs(address.sin_port));
+  return absl::StrCat(type_ == SOCK_STREAM ? "tcp://" : "udp://", host, ":",
+                      ntohs(address.sin_port));
 }
 
 std::unique_ptr<RawConnection> OverSocket(int fd, bool spins) {

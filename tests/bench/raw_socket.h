@@ -1,4 +1,4 @@
-// Stream sockets: their addresses, and connections whose bytes go through them.
+// Sockets: their addresses, and connections whose bytes go through them.
 #ifndef ANYWIRE_TESTS_BENCH_RAW_SOCKET_H_
 #define ANYWIRE_TESTS_BENCH_RAW_SOCKET_H_
 
@@ -12,11 +12,12 @@
 
 namespace anywire::bench {
 
-// An address of anywire's: tcp (an IPv4 address and a port, which may be 0), unix,
+// An address of anywire's: tcp, udp (an IPv4 address and a port, which may be 0), unix,
 // unix-abstract, shm (where its memory is handed over).
 class SocketUri {
  public:
   explicit SocketUri(const std::string& uri);
+  // A socket that is bound there and, if it is one of streams, listens.
   int Listen() const;
   int Connect() const;
   // The URI with the port that `listener` has.
@@ -26,6 +27,7 @@ class SocketUri {
   int NewSocket() const;
 
   const std::string uri_;
+  int type_ = SOCK_STREAM;
   sockaddr_storage storage_ = {};
   socklen_t size_ = 0;
 };

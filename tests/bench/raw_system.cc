@@ -7,6 +7,7 @@
 #include "tests/bench/raw_direct.h"
 #include "tests/bench/raw_shm.h"
 #include "tests/bench/raw_socket.h"
+#include "tests/bench/raw_udp.h"
 #include "tests/bench/system.h"
 
 namespace anywire::bench {
@@ -18,6 +19,7 @@ std::unique_ptr<System> FloorOf(const std::string& uri) {
     return MakeRawCalls({OverSocket, OverSocket});
   }
   if (scheme == "shm") return MakeRawCalls({OfferMemory, TakeMemory});
+  if (scheme == "udp") return MakeRawDatagrams();
   if (scheme == "inproc") return MakeRawDirect();
   Die("no floor for " + uri);
 }

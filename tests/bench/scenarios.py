@@ -51,16 +51,20 @@ class System:
     parameters: dict = dataclasses.field(default_factory=dict, hash=False)
     config: str = ""  # anywire's configuration
     schemes: tuple = None  # None: all of anywire's transports
+    # The only scenarios over a transport, by its scheme, where it cannot do all.
+    only: dict = dataclasses.field(default_factory=dict, hash=False)
     in_process: bool = True  # whether it has a form for transports inside the process
     placements: tuple = PLACEMENTS
     spins: bool = False  # whether it may poll instead of sleeping
 
 
+# There is no floor for more than a datagram to and fro that is no protocol.
+_FLOOR_OF_DATAGRAMS = {"udp": ("unary-0B", "unary-64B", "unary-1.5KB", "crowded-64B")}
 RAW_SPINNING = System("raw, spinning", "bench_raw", {"wait": "spin"},
-                      schemes=("tcp", "unix", "unix-abstract", "shm"), in_process=False,
+                      schemes=("tcp", "unix", "unix-abstract", "shm", "udp"), only=_FLOOR_OF_DATAGRAMS, in_process=False,
                       placements=(TWO_CORES,), spins=True)
 RAW_BLOCKING = System("raw, blocking", "bench_raw", {"wait": "block"},
-                      schemes=("tcp", "unix", "unix-abstract", "shm", "inproc"))
+                      schemes=("tcp", "unix", "unix-abstract", "shm", "inproc", "udp"), only=_FLOOR_OF_DATAGRAMS)
 ANYWIRE = System("anywire, adaptive", "bench_anywire", spins=True)
 ANYWIRE_SLEEPING = System("anywire, sleeping", "bench_anywire", config='runtime { max_spin: "0s" }\n')
 GRPC_SYNC = System("gRPC, sync", "bench_grpc", {"api": "sync"}, schemes=("tcp", "unix", "inproc"))
@@ -210,6 +214,7 @@ def can(system, scenario, transport, placement):
     return (system not in scenario.without
             and placement in system.placements
             and (system.schemes is None or transport.scheme in system.schemes)
+            and scenario.name in system.only.get(transport.scheme, (scenario.name,))
             and (system.in_process or not transport.in_process))
 
 

@@ -65,6 +65,9 @@ def _times(value, factor):
 
 
 def _waiting_calls(look):
+    yield _at_most("one 64 B call at a time, udp, p50", "raw spinning + 4 us",
+                   look.median(scenarios.ANYWIRE, "unary-64B", UDP, "p50_us"),
+                   _plus(look.median(scenarios.RAW_SPINNING, "unary-64B", UDP, "p50_us"), 4), "us")
     for transport, more, part in ((TCP, 3, 8), (UNIX, 2, 12)):
         title = "one 64 B call at a time, %s, p50" % transport
         measured = look.median(scenarios.ANYWIRE, "unary-64B", transport, "p50_us")
@@ -93,12 +96,12 @@ def _waiting_calls(look):
 
 
 def _in_flight(look):
-    for number, transport, fixed in ((64, TCP, 1.2e6), (64, UNIX, 1.5e6), (64, SHM, 3e6), (512, TCP, 2e6)):
+    for number, transport, fixed in ((64, TCP, 1.2e6), (64, UNIX, 1.5e6), (64, SHM, 3e6), (512, TCP, 2e6), (64, UDP, 4e5)):
         title = "64 B, %d in flight, %s, callbacks" % (number, transport)
         scenario = "in-flight-%d" % number
         measured = look.best((scenarios.ANYWIRE, scenarios.ANYWIRE_SLEEPING), scenario, transport, "per_s", lower=False)
         yield _at_least(title, "", measured, fixed, "calls/s")
-        if number == 64 and transport != SHM:
+        if number == 64 and transport in (TCP, UNIX):
             yield _at_least(title, "a third of the hand-written ceiling", measured,
                             _times(look.best(scenarios.FLOORS, scenario, transport, "per_s", lower=False), 1 / 3), "calls/s")
     for placement in (scenarios.TWO_CORES, scenarios.UNPINNED):
@@ -114,6 +117,15 @@ def _streams(look):
                                   "bytes_per_s", lower=False),
                         _times(look.best(scenarios.FLOORS, "stream-up-1MiB", transport, "bytes_per_s", lower=False), 0.9),
                         "B/s")
+
+
+    udp = look.best((scenarios.ANYWIRE, scenarios.ANYWIRE_SLEEPING), "stream-up-1MiB", UDP, "bytes_per_s", lower=False)
+    tcp = look.best((scenarios.ANYWIRE, scenarios.ANYWIRE_SLEEPING), "stream-up-1MiB", TCP, "bytes_per_s", lower=False)
+    yield _at_least("1 MiB messages one way, udp", "60 % of tcp", udp, _times(tcp, 0.6), "B/s")
+    yield _at_least("1 MiB messages one way, udp", "", udp, 1e9, "B/s")
+    yield _at_most("one 64 B call at a time beside two 1 MiB streams, udp, p99", "3 x without",
+                   look.best((scenarios.ANYWIRE, scenarios.ANYWIRE_SLEEPING), "beside-bulk", UDP, "p99_us"),
+                   _times(look.best((scenarios.ANYWIRE,), "unary-64B", UDP, "p99_us"), 3), "us")
 
 
 def _counts(counts):
@@ -135,11 +147,12 @@ def _counts(counts):
 
 
 def _connections(look):
-    for transport in (TCP, UNIX):
+    for transport, limit in ((TCP, 4096), (UNIX, 4096), (UDP, 8192)):
         for side in ("client", "server"):
             yield _at_most("heap of an idle connection, %s, %s" % (transport, side), "",
                            look.median(scenarios.ANYWIRE, "idle", transport, side + "_heap_bytes", scenarios.UNPINNED),
-                           4096, "B")
+                           limit, "B")
+    for transport in (TCP, UNIX):
         yield _at_most("connection and first call, %s, p50" % transport, "raw connection and round trip + 50 us",
                        look.median(scenarios.ANYWIRE, "connect", transport, "p50_us"),
                        _plus(look.median(scenarios.RAW_BLOCKING, "connect", transport, "p50_us"), 50), "us")
