@@ -46,6 +46,19 @@ class UdpTransportTest : public ::testing::Test {
     return options;
   }
 
+  // The address becomes free for everybody, even for other loops.
+  void ExpectComesFree(const std::string& address) {
+    EventLoop other("other");
+    const Instant patience = Patience();
+    absl::Status status = absl::AlreadyExistsError("");
+    while (!status.ok() && std::chrono::steady_clock::now() < patience) {
+      status = Listen(address, {.loops = {&other}});
+      server_loop_.RunAndWait([] {});
+    }
+    EXPECT_TRUE(status.ok()) << status;
+    Close();
+  }
+
   absl::Status Listen(const std::string& address, const Transport::ListenOptions& options = {}) {
     absl::StatusOr<std::unique_ptr<Listener>> listener = absl::UnknownError("");
     server_loop_.RunAndWait([&] { listener = transport_->Listen(server_loop_, address, options); });
