@@ -85,6 +85,11 @@ TransportSuite::Accepted TransportSuite::Pending::Get() {
   return std::move(state_->result);
 }
 
+bool TransportSuite::Pending::has_ended() const {
+  absl::MutexLock lock(&state_->mutex);
+  return state_->done;
+}
+
 void TransportSuite::Pending::Drop() {
   loop_.RunAndWait([this] {
     state_->promise = nullptr;
@@ -108,6 +113,15 @@ TransportSuite::TransportSuite()
 }
 
 TransportSuite::~TransportSuite() { Destroy(std::move(listener_)); }
+
+UdpRelay& TransportSuite::RelayBefore(const std::string& uri) {
+  absl::StatusOr<UdpRelay*> relay = relays_->Before(registry_.Resolve(uri)->address);
+  if (!relay.ok()) {
+    ADD_FAILURE() << relay.status();
+    abort();
+  }
+  return **relay;
+}
 
 absl::StatusOr<std::unique_ptr<Listener>> TransportSuite::Listen(
     const std::string& address, const Transport::ListenOptions& options) {

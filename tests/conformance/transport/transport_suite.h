@@ -73,6 +73,9 @@ class TransportSuite : public ::testing::TestWithParam<TransportCase> {
 
   std::string FreshAddress() { return transport_->FreshAddress(scratch_.path()); }
 
+  // Behind a relay: the one before the server at `uri`.
+  UdpRelay& RelayBefore(const std::string& uri);
+
   // ---- each on its loop, bounded in time; an error ends the test by its status
 
   absl::StatusOr<std::unique_ptr<Listener>> Listen(const std::string& address,
@@ -122,6 +125,7 @@ class TransportSuite::Pending {
   ~Pending();
   // The result, waited for.
   Accepted Get();
+  bool has_ended() const;
   // Drops the promise; a result that was there is lost.
   void Drop();
 
