@@ -72,6 +72,17 @@ class DatagramSocketTest : public ::testing::Test {
     return result;
   }
 
+  // Sends datagrams of these sizes, all of which the server gets.
+  void ExpectArrive(const std::vector<size_t>& sizes) {
+    Fill(sizes);
+    size_t sent = 0;
+    int icmp = 0;
+    EXPECT_EQ(0, client_->Send(batch_, DatagramPath(), &sent, &icmp));
+    EXPECT_EQ(sizes.size(), sent);
+    EXPECT_EQ(0, icmp);
+    EXPECT_THAT(Receive(*server_, sizes.size()), ElementsAreArray(Texts(sizes)));
+  }
+
   std::optional<DatagramSocket> server_, client_;
   SendBatch batch_;
   ReceiveBatch received_;
@@ -96,13 +107,7 @@ const std::vector<std::vector<size_t>>& Batches() {
 
 TEST_F(DatagramSocketTest, BatchesArrive) {
   for (const std::vector<size_t>& sizes : Batches()) {
-    Fill(sizes);
-    size_t sent = 0;
-    int icmp = 0;
-    EXPECT_EQ(0, client_->Send(batch_, DatagramPath(), &sent, &icmp));
-    EXPECT_EQ(sizes.size(), sent);
-    EXPECT_EQ(0, icmp);
-    EXPECT_THAT(Receive(*server_, sizes.size()), ElementsAreArray(Texts(sizes)));
+    ExpectArrive(sizes);
   }
 }
 
@@ -124,12 +129,7 @@ TEST_F(DatagramSocketTest, SystemWithoutSegmentationIsNotAskedAgain) {
     test::DatagramFaults faults;
     faults.RefuseSegmentation(error);
     for (const std::vector<size_t>& sizes : Batches()) {
-      Fill(sizes);
-      size_t sent = 0;
-      int icmp = 0;
-      EXPECT_EQ(0, client_->Send(batch_, DatagramPath(), &sent, &icmp));
-      EXPECT_EQ(sizes.size(), sent);
-      EXPECT_THAT(Receive(*server_, sizes.size()), ElementsAreArray(Texts(sizes)));
+      ExpectArrive(sizes);
     }
     EXPECT_EQ(1, faults.segmented()) << error;
   }
@@ -141,14 +141,9 @@ TEST_F(DatagramSocketTest, WhatOnePeerCannotBeSentJoinedGoesOneByOne) {
     Open("127.0.0.1", "127.0.0.1");
     test::DatagramFaults faults;
     const std::vector<size_t> sizes(10, 1000);
-    Fill(sizes);
     for (const int refusal : {error, 0}) {
       faults.RefuseSegmentation(refusal);
-      size_t sent = 0;
-      int icmp = 0;
-      EXPECT_EQ(0, client_->Send(batch_, DatagramPath(), &sent, &icmp));
-      EXPECT_EQ(sizes.size(), sent);
-      EXPECT_THAT(Receive(*server_, sizes.size()), ElementsAreArray(Texts(sizes)));
+      ExpectArrive(sizes);
     }
     EXPECT_EQ(2, faults.segmented()) << error;
   }
