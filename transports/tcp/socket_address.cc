@@ -170,4 +170,11 @@ absl::StatusOr<std::vector<SocketAddress>> LookUp(const HostPort& host_port, boo
   return result;
 }
 
+absl::StatusOr<std::vector<SocketAddress>> LookUpToListen(absl::string_view address) {
+  const absl::StatusOr<HostPort> host_port = ParseHostPort(address);
+  if (!host_port.ok()) return host_port.status();
+  absl::StatusOr<std::vector<SocketAddress>> numeric = LookUp(*host_port, /*numeric_only=*/true);
+  return numeric.ok() ? numeric : LookUp(*host_port, /*numeric_only=*/false);
+}
+
 }  // namespace anywire

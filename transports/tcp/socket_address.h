@@ -44,6 +44,10 @@ std::vector<SocketAddress> InterleaveFamilies(const std::vector<SocketAddress>& 
 // it may take as long as the system's resolver does.
 absl::StatusOr<std::vector<SocketAddress>> LookUp(const HostPort& host_port, bool numeric_only);
 
+// Those to listen on for "host:port", the first that can be had: numeric ones without I/O, those of
+// a name on the spot, which may take as long as the system's resolver does.
+absl::StatusOr<std::vector<SocketAddress>> LookUpToListen(absl::string_view address);
+
 }  // namespace anywire
 
 #endif  // ANYWIRE_TRANSPORTS_TCP_SOCKET_ADDRESS_H_

@@ -96,10 +96,7 @@ absl::StatusOr<UniqueFd> TcpTransport::ListenAt(const SocketAddress& address) co
 absl::StatusOr<std::unique_ptr<Listener>> TcpTransport::Listen(EventLoop& loop,
                                                                absl::string_view address,
                                                                const ListenOptions& options) {
-  absl::StatusOr<HostPort> host_port = ParseHostPort(address);
-  if (!host_port.ok()) return host_port.status();
-  absl::StatusOr<std::vector<SocketAddress>> addresses = LookUp(*host_port, /*numeric_only=*/true);
-  if (!addresses.ok()) addresses = LookUp(*host_port, /*numeric_only=*/false);
+  const absl::StatusOr<std::vector<SocketAddress>> addresses = LookUpToListen(address);
   if (!addresses.ok()) return addresses.status();
 
   absl::StatusOr<UniqueFd> fd;

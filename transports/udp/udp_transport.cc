@@ -127,10 +127,7 @@ absl::StatusOr<std::shared_ptr<udp::UdpServer>> UdpTransport::BindOrTakeOver(
 absl::StatusOr<std::unique_ptr<Listener>> UdpTransport::Listen(EventLoop& loop,
                                                                absl::string_view address,
                                                                const ListenOptions& options) {
-  absl::StatusOr<HostPort> host_port = ParseHostPort(address);
-  if (!host_port.ok()) return host_port.status();
-  absl::StatusOr<std::vector<SocketAddress>> addresses = LookUp(*host_port, /*numeric_only=*/true);
-  if (!addresses.ok()) addresses = LookUp(*host_port, /*numeric_only=*/false);
+  const absl::StatusOr<std::vector<SocketAddress>> addresses = LookUpToListen(address);
   if (!addresses.ok()) return addresses.status();
 
   const absl::StatusOr<udp::UdpOptions> adapted = Adapted(options_, options);
