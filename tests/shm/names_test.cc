@@ -60,13 +60,17 @@ std::multiset<std::string> SharedBy(pid_t pid) {
   return shared;
 }
 
-// The names of `folder` that might be ours.
+// The names of `folder` that might be ours. Others' temporary folders come and go meanwhile, so what
+// is gone once it is looked at is not taken for a file: it is not left either.
 std::set<std::string> OursIn(const std::string& folder) {
   std::set<std::string> names;
   if (!fs::exists(folder)) return names;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename();
-    if (absl::StrContains(name, "anywire") && !fs::is_directory(entry.path())) names.insert(name);
+    if (!absl::StrContains(name, "anywire")) continue;
+    std::error_code gone;
+    const fs::file_status status = fs::symlink_status(entry.path(), gone);
+    if (fs::exists(status) && !fs::is_directory(status)) names.insert(name);
   }
   return names;
 }
