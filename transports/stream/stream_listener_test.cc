@@ -88,6 +88,15 @@ class StreamListenerTest : public ::testing::Test {
   static void WritePreface(const UniqueFd& fd) {
     Write(fd, absl::string_view(reinterpret_cast<const char*>(kPreface), kPrefaceSize));
   }
+  // Has said its preface when the listener first sees it, however short preface_timeout is.
+  UniqueFd ConnectWithPreface() {
+    UniqueFd fd;
+    loop_.RunAndWait([this, &fd] {
+      fd = Connect();
+      WritePreface(fd);
+    });
+    return fd;
+  }
   // Whether the listener closes it, waiting for that.
   static bool IsClosed(const UniqueFd& fd, int wait_ms = kPatienceMs) {
     pollfd readable = {fd.get(), POLLIN, 0};
@@ -196,8 +205,7 @@ TEST_F(StreamListenerTest, PrefaceThatDoesNotComeInTimeIsClosed) {
         "any");
   EXPECT_TRUE(IsClosed(silent));
   EXPECT_TRUE(IsClosed(half));
-  const UniqueFd good = Connect();
-  WritePreface(good);
+  const UniqueFd good = ConnectWithPreface();
   EXPECT_TRUE(WaitForAccepted(1));
 }
 
@@ -289,8 +297,7 @@ TEST_F(StreamListenerTest, TellsThatDescriptorsHaveRunOutAfterALackOfRoom) {
   EXPECT_TRUE(IsClosed(held)) << "held longer than it may take";
   room = true;
   RunOutOfDescriptors();
-  const UniqueFd good = Connect();
-  WritePreface(good);
+  const UniqueFd good = ConnectWithPreface();
   EXPECT_TRUE(WaitForAccepted(1));
 }
 
