@@ -93,8 +93,8 @@ TEST_F(UdpRelayTest, TheMtuIsTheLargest) {
 }
 
 TEST_F(UdpRelayTest, ABottleneckHasAQueue) {
-  options_.live.path.bandwidth = 100;  // ten seconds for one
-  options_.live.path.queue = 2999;
+  options_.live.path.bandwidth = 1;  // a quarter of an hour for one
+  options_.live.path.queue = 2500;
   for (int i = 0; i < 4; ++i) client_.Send(relay().address(), std::string(1000, 'x'));
   relay().path().WaitForSent(Towards::kServer, 4);
   EXPECT_EQ(1u, relay().path().counts(Towards::kServer).overflowed);
