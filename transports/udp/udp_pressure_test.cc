@@ -137,7 +137,7 @@ TEST_F(UdpPressureTest, SendsWhileItsThreadEnds) {
 // Each loop has a socket of the server's, and on one of them a connection lingers.
 TEST_F(UdpPressureTest, LoopsThatStopTogetherWaitForNobody) {
   UdpOptions options = Quiet();
-  options.endpoint.connection.linger_timeout = seconds(20);
+  options.endpoint.connection.linger_timeout = std::chrono::minutes(1);
   Use(options);
   auto first = std::make_unique<EventLoop>("first"), second = std::make_unique<EventLoop>("second");
   ASSERT_TRUE(Listen("127.0.0.1:0", {.loops = {&*first, &*second}}).ok());
@@ -154,7 +154,7 @@ TEST_F(UdpPressureTest, LoopsThatStopTogetherWaitForNobody) {
   second->Stop();
   first = nullptr;
   second = nullptr;
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(10));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(30));
 }
 
 // ---- Accept of a listener that closes

