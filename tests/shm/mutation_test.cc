@@ -146,18 +146,17 @@ void Attack(InPlace in_place, uint64_t seed) {
 
     Mutator mutator(seed);
     std::mt19937_64 random(seed);
-    for (uint64_t left = Mutations(); left > 0;) {
+    // It goes on until something of it was noticed, and the honest one has come to its turn: the
+    // watchdog would say that neither happens.
+    for (uint64_t left = Mutations(); left > 0 || attacked_failed == 0 || honest == 0;) {
       const std::shared_ptr<ShmRegion> region = middle.region();
       if (region == nullptr) continue;
-      const uint64_t burst = std::min<uint64_t>(left, random() % 20'000);
+      const uint64_t burst = random() % 20'000;
       mutator.Burst(*region, burst);
-      left -= burst;
+      left -= std::min(left, burst);
     }
     stop = true;
     for (std::thread& thread : threads) thread.join();
-    EXPECT_GT(middle.connections(), 0);
-    EXPECT_GT(attacked_failed, 0u) << "nothing of it was noticed";
-    EXPECT_GT(honest, 0u);
     std::printf("%d connections, %d calls that ended well and %d that did not; %d others\n",
                 middle.connections(), static_cast<int>(attacked_ok),
                 static_cast<int>(attacked_failed), static_cast<int>(honest));
