@@ -1,5 +1,6 @@
 // Connections that fail: what each call is told, what is known of its delivery, and that the next
 // call starts afresh.
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -58,9 +59,8 @@ TEST_P(FailureTest, ConnectingTakesTooLong) {
     EXPECT_THAT(CallPingPong(form, stub, {}).status, kIsUnavailable);
   });
   world().faults().HoldConnects(false);
-  // A handshake that a datagram was lost of takes longer than this, too.
-  if (GetParam().handicap.path.has_value()) return ExpectAliveAgain();
-  ExpectAlive();
+  // A handshake may take longer than this, too: on a busy machine, or one that has lost a datagram.
+  ExpectAliveAgain();
 }
 
 // A target that means nothing: each call says why.
@@ -199,18 +199,22 @@ TEST_P(FailureTest, SilentPathIsGivenUp) {
   for (ServerForm form : kServerForms) {
     SCOPED_TRACE(ServerFormName(form));
     NewWorld({.form = form, .server_limits = limits, .client_limits = limits});
-    const Conformance::Stub stub(world().channel());
-    std::thread staller([this] {
-      probe().started.WaitFor(1);
-      world().faults().Stall(true);
+    probe().OnStart([this, stalled = std::make_shared<std::atomic<bool>>(false)](ServerContext&) {
+      if (!stalled->exchange(true)) world().faults().Stall(true);
     });
-    const absl::StatusOr<Reply> reply = stub.Unary(Holding(1));
-    staller.join();
-    EXPECT_THAT(reply, kIsUnavailable);
-    EXPECT_THAT(reply, Delivered(Delivery::kUnknown));
+    const Conformance::Stub stub(world().channel());
+    // On a busy machine a connection may be given up before there is a handler: then it is tried
+    // again.
+    for (int tries = 1; probe().started.value() == 0; ++tries) {
+      const absl::StatusOr<Reply> reply = stub.Unary(Holding(1));
+      EXPECT_THAT(reply, kIsUnavailable);
+      if (tries == 1 && probe().started.value() > 0) {
+        EXPECT_THAT(reply, Delivered(Delivery::kUnknown));
+      }
+    }
     probe().cancelled.WaitFor(1);  // the server gives it up too
     world().faults().Stall(false);
-    ExpectAlive();
+    ExpectAliveAgain();
   }
 }
 
