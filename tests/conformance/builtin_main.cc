@@ -11,10 +11,10 @@ namespace {
 anywire::TransportRegistry BuiltinTransports() {
   anywire::TransportRegistry registry;
   // As it is, but for how long it takes to notice a peer that was killed without a word: within the
-  // patience of a test.
+  // patience of a test, but not while a busy machine lets a process of it stand for a few seconds.
   anywire::udp::UdpOptions udp;
   udp.endpoint.connection.keepalive_interval = std::chrono::milliseconds(500);
-  udp.endpoint.connection.idle_timeout = std::chrono::seconds(3);
+  udp.endpoint.connection.idle_timeout = std::chrono::seconds(5);
   registry.Register(std::make_unique<anywire::UdpTransport>(udp)).IgnoreError();
   anywire::RegisterBuiltinTransports(registry);
   return registry;
