@@ -195,10 +195,7 @@ class RandomClient {
   Random random_;
 };
 
-class RandomTest : public FormsTest {
- protected:
-  absl::Duration TimeLimit() const override { return absl::Minutes(2); }
-};
+class RandomTest : public FormsTest {};
 ANYWIRE_CONFORMANCE(RandomTest, AllSettings());
 
 TEST_P(RandomTest, OperationsOfManyThreads) {

@@ -22,7 +22,7 @@ class Census {
   // OK once there is no more than at the construction. What has been told to end may take a moment
   // to be gone from the kernel's tables, so this looks again for as long as `patience`; then the
   // error names what is left.
-  absl::Status BackToBaseline(absl::Duration patience = absl::Seconds(10)) const;
+  absl::Status BackToBaseline(absl::Duration patience = absl::Seconds(30)) const;
 
  private:
   static std::map<int, std::string> Descriptors();
