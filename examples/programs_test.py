@@ -17,10 +17,15 @@ def program(name):
     return os.path.join(RUNFILES, name)
 
 
-def free_port():
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def own_loopback():
+    """An address of the loopback for this process alone: of 127.0.0.1 a port that is free now is soon somebody else's."""
+    return "127.%d.%d.%d" % (1 + (os.getpid() >> 16) % 64, os.getpid() >> 8 & 255, os.getpid() & 255)
+
+
+def free_address(kind):
+    with contextlib.closing(socket.socket(type=kind)) as probe:
+        probe.bind((own_loopback(), 0))
+        return "%s:%d" % probe.getsockname()
 
 
 class ProgramsTest(unittest.TestCase):
@@ -36,8 +41,8 @@ class ProgramsTest(unittest.TestCase):
 
     def addresses(self):
         return ["unix://" + self.path("socket"), "shm://" + self.path("shm"),
-                "unix-abstract:" + os.path.basename(self.folder), "tcp://127.0.0.1:%d" % free_port(),
-                "udp://127.0.0.1:%d" % free_port()]
+                "unix-abstract:" + os.path.basename(self.folder), "tcp://" + free_address(socket.SOCK_STREAM),
+                "udp://" + free_address(socket.SOCK_DGRAM)]
 
     def configure(self, service, uri):
         with open(self.config, "w", encoding="utf-8") as file:

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/config/config.h"
+#include "tests/support/own_loopback.h"
 #include "tests/support/seed.h"
 
 namespace anywire::test {
@@ -59,7 +60,7 @@ std::string FreshUri(TransportRegistry& registry, const std::string& scheme,
                      const std::string& scratch_dir) {
   for (Transport* transport : registry.transports()) {
     if (transport->scheme() != scheme) continue;
-    const std::string address = transport->FreshAddress(scratch_dir);
+    const std::string address = OnOwnLoopback(transport->FreshAddress(scratch_dir));
     if (absl::StartsWith(address, scheme + ":")) return address;
     return absl::StrCat(scheme, "://", address);
   }
@@ -137,7 +138,7 @@ void World::StartServer(absl::string_view target) {
   for (Service* service : options_.more_services) server_->AddService(service);
   for (const auto& interceptor : options_.interceptors) server_->AddInterceptor(interceptor);
   if (absl::Status started = server_->Start(); !started.ok()) Give(address_, started);
-  // What the system chose: the port of "tcp://127.0.0.1:0".
+  // What the system chose: the port of "tcp://127.1.2.3:0".
   address_ = server_->addresses().front();
 }
 

@@ -120,7 +120,7 @@ class SettingTest : public ::testing::TestWithParam<Setting> {
   std::unique_ptr<World> world_;
 };
 
-// A fresh address of `scheme` as a URI.
+// A fresh address of `scheme` as a URI. Nobody else listens there when this process does no more.
 std::string FreshUri(TransportRegistry& registry, const std::string& scheme,
                      const std::string& scratch_dir);
 // The configuration of a runtime, "" for none, with these transports.

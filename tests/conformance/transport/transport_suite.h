@@ -22,6 +22,7 @@
 #include "anywire/registry.h"
 #include "gtest/gtest.h"
 #include "tests/conformance/transport/peer.h"
+#include "tests/support/own_loopback.h"
 #include "tests/support/relayed_transport.h"
 #include "tests/support/short_io.h"
 #include "tests/support/temp_dir.h"
@@ -71,7 +72,8 @@ class TransportSuite : public ::testing::TestWithParam<TransportCase> {
   // Whether sending is so slow that a test should do with less.
   bool in_pieces() const { return GetParam().piece != 0; }
 
-  std::string FreshAddress() { return transport_->FreshAddress(scratch_.path()); }
+  // At which nobody else listens when this process does no more.
+  std::string FreshAddress() { return OnOwnLoopback(transport_->FreshAddress(scratch_.path())); }
 
   // Behind a relay: the one before the server at `uri`.
   UdpRelay& RelayBefore(const std::string& uri);
