@@ -256,10 +256,11 @@ TEST_F(ClientTest, NoMoreThanMaxWaitingCallsWait) {
 }
 
 TEST_F(ClientTest, WithoutItsChannelNobodyDials) {
-  absl::Notification asked;
-  auto call = StartCall("1", {.timeout = absl::Milliseconds(1)});
-  EXPECT_FALSE(StatusOf(*call).ok());
+  CancellationSource source;
+  auto call = StartCall("1", {.cancellation = &source.token()});
   dials_.WaitForDial(0);
+  source.Cancel();
+  EXPECT_FALSE(StatusOf(*call).ok());
   channel_.reset();
   dials_.WaitUntilAbandoned(0);
 }
