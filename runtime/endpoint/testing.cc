@@ -76,11 +76,9 @@ void ConnectionScript::EndReceive(absl::Status status) {
   AskLoop();
 }
 
-std::thread::id ConnectionScript::WaitForReceiver() {
-  const auto waits = [this]()
-                         ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return in_receive_ && !Readable(); };
-  absl::MutexLock lock(&mutex_, absl::Condition(&waits));
-  return receiver_;
+std::thread::id ConnectionScript::receiver() {
+  absl::MutexLock lock(&mutex_);
+  return in_receive_ && !Readable() ? receiver_ : std::thread::id();
 }
 
 void ConnectionScript::WaitForReceiver(std::thread::id id) {

@@ -52,8 +52,8 @@ class ConnectionScript {
   void EndReceive(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // ---- what has happened to it
-  // Waits until a thread sleeps in Receive with nothing to come; which one.
-  std::thread::id WaitForReceiver() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Which thread sleeps in Receive with nothing to come, if one does.
+  std::thread::id receiver() ABSL_LOCKS_EXCLUDED(mutex_);
   // Waits until thread `id` does.
   void WaitForReceiver(std::thread::id id) ABSL_LOCKS_EXCLUDED(mutex_);
   void WaitUntilWatched() ABSL_LOCKS_EXCLUDED(mutex_);
