@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "tests/support/census.h"
+#include "tests/support/ipv6.h"
 #include "tests/support/seed.h"
 #include "tests/support/udp_relay.h"
 #include "tests/support/watchdog.h"

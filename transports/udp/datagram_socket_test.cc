@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/ipv6.h"
 #include "transports/udp/datagram_faults.h"
 
 namespace anywire::udp {
@@ -228,6 +229,7 @@ TEST_F(DatagramSocketTest, AnswersLeaveFromTheAddressThatWasAsked) {
   for (const auto& [bound, asked] : {std::pair<std::string, std::string>("0.0.0.0", "127.0.0.5"),
                                      {"::", "::1"},
                                      {"::", "127.0.0.6"}}) {
+    if (bound == "::" && !anywire::test::HasIpv6()) continue;
     Open(bound, asked);
     Fill({100, 100});
     size_t sent = 0;
