@@ -209,7 +209,7 @@ TEST_F(DialTest, WhatMayNotBeDoneIsPermissionDeniedIfItIsAllThatFailed) {
     const UniqueFd datagrams(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     EXPECT_EQ(fd, dup3(datagrams.get(), fd, O_CLOEXEC));
   };
-  const SocketAddress everybody = Address("255.255.255.255", 1);
+  const SocketAddress everybody = Address("127.255.255.255", 1);
   EXPECT_EQ(absl::StatusCode::kPermissionDenied,
             Dial({everybody, everybody}, forbid).status().code());
   RawListener closed(-1);
