@@ -135,21 +135,26 @@ TEST_F(ClientTest, ManyCallsOneConnection) {
 TEST_F(ClientTest, AFailureToConnectEndsAllWhoWait) {
   auto first = StartCall("1");
   auto second = StartCall("2");
-  std::thread caller([this] { EXPECT_THAT(Call("3"), StatusIs(StatusCode::kUnavailable)); });
+  std::atomic<bool> third_ended = false;
+  std::thread caller([this, &third_ended] {
+    EXPECT_THAT(Call("3"), StatusIs(StatusCode::kUnavailable));
+    third_ended = true;
+  });
   dials_.Refuse(0, absl::UnavailableError("connection refused"));
   EXPECT_THAT(StatusOf(*first),
               StatusIs(StatusCode::kUnavailable, HasSubstr("scripted:peer: connection refused")));
   EXPECT_THAT(first->status, Delivered(Delivery::kNotSent));
   EXPECT_THAT(StatusOf(*second), StatusIs(StatusCode::kUnavailable));
   // The third may have come too late for that attempt.
-  std::thread refuser([this] {
-    dials_.WaitForDial(1);
-    dials_.Refuse(1, absl::UnavailableError("again"));
-  });
-  auto last = StartCall("4");
-  StatusOf(*last).IgnoreError();
+  bool refused = false;
+  while (!third_ended) {
+    if (!refused && dials_.dials() > 1) {
+      dials_.Refuse(1, absl::UnavailableError("again"));
+      refused = true;
+    }
+    std::this_thread::yield();
+  }
   caller.join();
-  refuser.join();
 }
 
 TEST_F(ClientTest, TheNextCallTriesAgain) {
