@@ -8,11 +8,13 @@
 
 namespace anywire::udp {
 
-// With the processor's instruction where it has one.
+// In the fastest way that the processor knows.
 uint32_t Crc32c(absl::Span<const uint8_t> bytes);
 
-// By tables, eight bytes a step; the same value on any processor.
-uint32_t Crc32cPortable(absl::Span<const uint8_t> bytes);
+// All ways that it knows, the fastest first; they give the same. The last is by tables and serves
+// any processor.
+using Crc32cFunction = uint32_t (*)(absl::Span<const uint8_t> bytes);
+absl::Span<const Crc32cFunction> Crc32cFunctions();
 
 }  // namespace anywire::udp
 
