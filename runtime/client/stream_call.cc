@@ -153,7 +153,7 @@ absl::Status StreamCall::Open(const std::shared_ptr<Endpoint>& endpoint) {
   if (!cancelled.ok()) {
     CancelWith(std::move(cancelled));
   } else if (write.has_value()) {
-    Send(SerializedPayload(*write), half_close);
+    Send(SerializedPayload(*write), half_close, /*blocking=*/false);
   } else if (half_close || anything_async) {
     endpoint->Run([this, half_close](protocol::Protocol& protocol, Endpoint::Events&) {
       if (half_close) protocol.HalfClose(id_);
@@ -251,7 +251,7 @@ void StreamCall::Write(const MessageLite& message, Operation& done) {
     }
   }
   if (!over && sendable.ok()) {
-    Send(payload, /*half_close=*/false);
+    Send(payload, /*half_close=*/false, done.blocking());
     return;
   }
   if (!over) CancelWith(std::move(sendable));
@@ -259,21 +259,21 @@ void StreamCall::Write(const MessageLite& message, Operation& done) {
 }
 
 // Sends what write_ waits for, and the end of this side behind it.
-void StreamCall::Send(const protocol::Payload& payload, bool half_close) {
+void StreamCall::Send(const protocol::Payload& payload, bool half_close, bool blocking) {
   std::shared_ptr<Endpoint> endpoint;
   {
     absl::MutexLock lock(&mutex_);
     endpoint = endpoint_;
   }
   endpoint->WriteAhead(payload);
-  const SendResult result =
-      endpoint->Run([this, &payload, half_close](protocol::Protocol& protocol, Endpoint::Events&) {
-        const SendResult result = protocol.Send(id_, payload);
-        // Without the message an end would make the server take the stream for whole.
-        const bool taken = result == SendResult::kSent || result == SendResult::kQueued;
-        if (half_close && taken) protocol.HalfClose(id_);
-        return result;
-      });
+  const auto send = [this, &payload, half_close](protocol::Protocol& protocol, Endpoint::Events&) {
+    const SendResult result = protocol.Send(id_, payload);
+    // Without the message an end would make the server take the stream for whole.
+    const bool taken = result == SendResult::kSent || result == SendResult::kQueued;
+    if (half_close && taken) protocol.HalfClose(id_);
+    return result;
+  };
+  const SendResult result = blocking ? endpoint->RunAndDispatch(send) : endpoint->Run(send);
   if (result == SendResult::kQueued) return;  // kWritable completes the write
   if (result == SendResult::kQueueFull) {
     CancelWith(absl::ResourceExhaustedError(

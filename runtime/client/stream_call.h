@@ -71,7 +71,9 @@ class StreamCall final : private CallSink,
   // Parses into `into`, gives the bytes back to the flow control and completes the read.
   void Deliver(absl::Span<const uint8_t> bytes, bool consume, google::protobuf::MessageLite* into,
                Operation& done);
-  void Send(const protocol::Payload& payload, bool half_close) ABSL_LOCKS_EXCLUDED(mutex_);
+  // `blocking`: for a thread that is in Await.
+  void Send(const protocol::Payload& payload, bool half_close, bool blocking)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   void Put(Pending& pending, Operation& operation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Operation* Take(Pending& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `operation` may be null.

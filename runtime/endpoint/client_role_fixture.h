@@ -86,6 +86,12 @@ class TestCall final : public CallSink {
   }
 
  public:
+  auto SendCommand(const std::string& message) {
+    return [this, &message](Protocol& protocol, Protocol::Events&) {
+      return protocol.Send(id_, PayloadOf(message));
+    };
+  }
+
   explicit TestCall(std::shared_ptr<Endpoint> endpoint) : endpoint_(std::move(endpoint)) {}
 
   absl::Status Open(const std::string& request, Instant deadline = Instant::max()) {
@@ -95,9 +101,7 @@ class TestCall final : public CallSink {
   // Without a request; more is sent by Send.
   absl::Status OpenStream() { return DoOpen(nullptr, Instant::max()); }
   protocol::SendResult Send(const std::string& message) {
-    return endpoint_->Run([this, &message](Protocol& protocol, Protocol::Events&) {
-      return protocol.Send(id_, PayloadOf(message));
-    });
+    return endpoint_->Run(SendCommand(message));
   }
   void Cancel() {
     endpoint_->Run([this](Protocol& protocol, Protocol::Events& events) {

@@ -107,6 +107,11 @@ class Endpoint final : private Connection::Events, public std::enable_shared_fro
   template <typename Command>
   auto Run(Command&& command) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Run, by a thread that will wait for what it starts: it hands on the events that come of it
+  // itself, instead of waking the loop to tell it. The caller has a ScopedBorrow.
+  template <typename Command>
+  auto RunAndDispatch(Command&& command) ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Due before the Run whose command sends `payload`: writes it here, without the lock, if it is a
   // large one that the command could not write to where it travels anyway.
   void WriteAhead(const protocol::Payload& payload) const {

@@ -25,6 +25,16 @@ auto Endpoint::Run(Command&& command) ABSL_NO_THREAD_SAFETY_ANALYSIS {
 }
 
 template <typename Command>
+auto Endpoint::RunAndDispatch(Command&& command) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  mutex_.Lock();
+  unsent_ = true;
+  auto result = command(*protocol_, events_);
+  TransmitAndDispatch();
+  Settle();
+  return result;
+}
+
+template <typename Command>
 absl::Status Endpoint::RunAndAwait(Command&& command, BlockingOperation& operation,
                                    bool cancellable, Instant now) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   mutex_.Lock();

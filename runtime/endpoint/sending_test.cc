@@ -207,6 +207,45 @@ TEST_F(SendingTest, AWriterThatWaitsForCreditLeavesItToTheThreadThatReads) {
   stream.over.WaitForNotification();
 }
 
+// A message that leaves while its command is carried out: to wake the loop for that would cost more
+// than to send it.
+TEST_F(SendingTest, WhoStartsWhatItWaitsForHandsOnWhatComesOfIt) {
+  TestCall first(endpoint_), stream(endpoint_);
+  std::thread caller([&first] { EXPECT_OK(first.Call("1")); });
+  peer_.Reply(peer_.WaitForCall(0), "reply");
+  peer_.Flush();
+  caller.join();  // the peer's HELLO has come, too
+  ASSERT_OK(stream.OpenStream());
+  const std::string message(endpoint_->info().piece_size + 1, 'm');
+  Gate loop_is_held, loop_goes_on;
+  endpoint_->loop().Post([&] {
+    loop_is_held.Open();
+    loop_goes_on.Wait();
+  });
+  loop_is_held.Wait();
+  {
+    const Endpoint::ScopedBorrow borrow;
+    ASSERT_EQ(endpoint_->RunAndDispatch(stream.SendCommand(message)),
+              protocol::SendResult::kQueued);
+  }
+  EXPECT_EQ(stream.thread, std::this_thread::get_id());
+  endpoint_->AwaitRoom(stream.writable);
+  EXPECT_TRUE(stream.writable.ok());
+
+  // What comes of another's command is still for the loop.
+  absl::Notification writable;
+  stream.hook = [&writable](Event& event) {
+    if (event.bits & Event::kWritable) writable.Notify();
+  };
+  ASSERT_EQ(stream.Send(message), protocol::SendResult::kQueued);
+  EXPECT_FALSE(writable.HasBeenNotified());
+  loop_goes_on.Open();
+  writable.WaitForNotification();
+  stream.hook = nullptr;
+  stream.Cancel();
+  stream.over.WaitForNotification();
+}
+
 TEST_F(SendingTest, WhatAShortWriteLeavesIsSentWhenThereIsRoom) {
   script_->BlockAfter(1);
   TestCall first(endpoint_), second(endpoint_), third(endpoint_);
