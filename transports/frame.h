@@ -22,6 +22,17 @@ struct ReceivedFrame {
   absl::Span<const uint8_t> bytes;
 };
 
+// Writes a frame of two parts into the room that `sink.NewFrame` gives. False: there is none.
+template <typename Sink>
+bool WriteFrame(Sink& sink, uint64_t stream, absl::Span<const uint8_t> head,
+                absl::Span<const uint8_t> body) {
+  const absl::Span<uint8_t> frame = sink.NewFrame(stream, head.size() + body.size());
+  if (frame.data() == nullptr) return false;
+  std::memcpy(frame.data(), head.data(), head.size());
+  if (!body.empty()) std::memcpy(frame.data() + head.size(), body.data(), body.size());
+  return true;
+}
+
 // Where a protocol machine writes its frames. Connection is one; tests have others.
 class FrameSink {
  public:
@@ -45,6 +56,15 @@ class FrameSink {
     std::memcpy(frame.data(), memory.get() + offset, size);
     memory = nullptr;
     return true;
+  }
+
+  // A frame of `head`, a byte or more that are copied, and behind it the `size` bytes, or none, at
+  // `offset` of `memory`. The sink copies those too, or holds the memory, all of it, until it needs
+  // them no more (one that sends again: until they are acknowledged) or ends; it lets go on any
+  // thread. False: there is no room now.
+  virtual bool AddPiece(uint64_t stream, absl::Span<const uint8_t> head,
+                        const SharedMessageMemory& memory, size_t offset, size_t size) {
+    return WriteFrame(*this, stream, head, absl::MakeConstSpan(memory.get() + offset, size));
   }
 };
 

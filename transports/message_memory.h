@@ -24,6 +24,9 @@ struct FreeMessageMemory {
   void operator()(uint8_t* memory) const;
 };
 using MessageMemory = std::unique_ptr<uint8_t[], FreeMessageMemory>;
+// The memory of a message on its way, which nobody writes any more: it goes with the last of those
+// that hold it. Any thread.
+using SharedMessageMemory = std::shared_ptr<const uint8_t[]>;
 
 inline constexpr size_t kSmallestKept = 64 << 10;
 inline constexpr size_t kLargestKept = 4 << 20;

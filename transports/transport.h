@@ -15,7 +15,7 @@
 // destruction of all of these. A Connection that has been started is destroyed on its own loop()'s
 // thread, one that has not on any loop's. A started Connection is driven by any threads, under
 // these rules, which its owner keeps:
-//   * NewFrame and Publish are one at a time with each other.
+//   * NewFrame, AddFrame, AddPiece and Publish are one at a time with each other.
 //   * Transmit and TransmitUntil are one at a time with each other, and may run beside the rest.
 //   * Receive and ReleaseFrames are one at a time with each other, and may run beside the rest.
 //   * WatchReadable, Abort and info may be called by any thread at any time.
@@ -130,7 +130,8 @@ class Connection : public FrameSink {
   //
   // NewFrame refuses (null) when as many bytes wait as the transport is willing to hold, so no
   // sender can make it grow without bound. One frame always fits when nothing waits. On a
-  // connection that has failed frames go nowhere, and Transmit says why.
+  // connection that has failed frames go nowhere, and Transmit says why. All this goes for AddFrame
+  // and AddPiece too; how much memory pieces hold beside their own bytes is their owner's to bound.
   virtual bool Publish() = 0;
 
   // Sends what was published before the call, as far as the other side takes it without waiting. OK

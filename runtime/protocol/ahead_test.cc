@@ -1,5 +1,6 @@
 // Messages that are written before the command that sends them: the machine hands their memory on
 // to a sink that takes it, keeps it while they wait, and writes them once.
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -152,6 +153,46 @@ TEST_F(AheadTest, ARequestThatWaitsLeavesWhole) {
   }
 }
 
+TEST_F(AheadTest, WhatGoesInPiecesIsSharedUntilTheLastHasGone) {
+  const std::string text(300'000, 'p');
+  auto pair = std::make_unique<MachinePair>();
+  ASSERT_TRUE(pair->Settle().ok());
+  FrameLog& log = pair->client_log;
+  log.keeps_shares = true;
+  const OpenCall call(*pair);
+  const Payload payload = PayloadOf(text);
+  payload.WriteAhead();
+  const uint8_t* const memory = payload.ahead.get();
+  EXPECT_EQ(pair->client.Send(call.client, payload), SendResult::kQueued);
+  pair->client.Pump(pair->now, pair->client_events);
+  EXPECT_NE(Find(pair->client_events, Event::kWritable), nullptr);
+  ASSERT_EQ(log.shared.size(), text.size() / (16 << 10) + 1);
+  for (const SharedMessageMemory& shared : log.shared) EXPECT_EQ(shared.get(), memory);
+  ASSERT_TRUE(pair->Settle().ok());
+  EXPECT_EQ(TextOf(*Find(pair->server_events, Event::kMessage)), text);
+
+  EXPECT_EQ(pair->client.account().queued, 0u);
+  const auto shared = [&pair] { return pair->client.account().shared; };
+  log.shared.resize(1);
+  EXPECT_EQ(shared(), text.size());
+  log.shared.clear();
+  EXPECT_EQ(shared(), 0u);
+
+  // And of a call that is over, or a machine that is no more.
+  payload.WriteAhead();
+  EXPECT_EQ(pair->client.Send(call.client, payload), SendResult::kQueued);
+  log.room = 1;
+  pair->client.Pump(pair->now, pair->client_events);
+  ASSERT_EQ(log.shared.size(), 1u);
+  pair->client.Cancel(call.client, absl::CancelledError("enough"), pair->client_events);
+  EXPECT_EQ(pair->client.account().queued, 0u);
+  EXPECT_EQ(shared(), text.size());
+  const SharedMessageMemory last = log.shared[0];
+  pair = nullptr;
+  EXPECT_EQ(last.use_count(), 1);
+  EXPECT_EQ(last.get()[Payload::kHeadroom], 'p');
+}
+
 TEST_F(AheadTest, ASinkThatDoesNotTakeMemoryIsGivenACopy) {
   pair_.client_log.keeps_memory = false;
   const Payload payload = PayloadOf(text_);
@@ -182,6 +223,64 @@ TEST_F(AheadTest, IsWrittenOnce) {
   ASSERT_TRUE(pair_.Settle().ok());
   EXPECT_EQ(TextOf(*Find(pair_.server_events, Event::kMessage)), std::string(100, 'w'));
   EXPECT_EQ(counted.writes, 1);
+}
+
+// A writer that waits for each message to leave is never refused by those of its own that have, nor
+// anybody else, however long the transport holds them.
+TEST(SharingTest, WhatTheTransportStillHoldsWaitsNoMore) {
+  const std::string longest(100'000, 'l');
+  Limits limits;
+  limits.max_send_message_size = longest.size();
+  limits.max_queued_bytes = 2 * longest.size();
+  MachinePair pair(limits, Limits());
+  pair.client_log.keeps_shares = true;
+  OpenCall a(pair), b(pair);
+  for (int i = 0; i < 5; ++i) {
+    for (const OpenCall* call : {&a, &b}) {
+      ASSERT_EQ(pair.client.Send(call->client, PayloadOf(longest)), SendResult::kQueued) << i;
+      ASSERT_TRUE(pair.Settle().ok());
+      ASSERT_NE(Find(pair.TakeClientEvents(), Event::kWritable), nullptr);
+      pair.server.Consumed(call->server, longest.size());
+    }
+    ASSERT_TRUE(pair.Settle().ok());
+  }
+  ASSERT_TRUE(pair.OpenUnary("small").ok());
+}
+
+// However little of them a peer leaves unacknowledged: what would make more is copied.
+TEST(SharingTest, SharesAsManyBytesWithTheTransportAsMayWait) {
+  const std::string first(120'000, 'f'), longest(150'000, 'l');
+  Limits limits;
+  limits.max_send_message_size = longest.size();
+  limits.max_queued_bytes = 2 * longest.size();
+  for (const size_t size : {29'999, 30'000, 30'001}) {
+    SCOPED_TRACE(size);
+    MachinePair pair(limits, Limits());
+    FrameLog& log = pair.client_log;
+    log.keeps_shares = true;
+    OpenCall call(pair);
+    const auto send = [&](const std::string& text) {
+      ASSERT_EQ(pair.client.Send(call.client, PayloadOf(text)), SendResult::kQueued);
+      ASSERT_TRUE(pair.Settle().ok());
+      ASSERT_NE(Find(pair.TakeClientEvents(), Event::kWritable), nullptr);
+      EXPECT_EQ(TextOf(*Find(pair.TakeServerEvents(), Event::kMessage)), text);
+      pair.server.Consumed(call.server, text.size());
+      ASSERT_TRUE(pair.Settle().ok());
+    };
+    send(first);
+    send(longest);
+    EXPECT_EQ(pair.client.account().shared, 270'000u);
+    const size_t before = log.shared.size();
+    const std::string last(size, 'x');
+    send(last);
+    EXPECT_EQ(log.shared.size() > before, size <= 30'000);
+    EXPECT_EQ(pair.client.account().shared, 270'000u + (size <= 30'000 ? size : 0));
+    EXPECT_EQ(pair.client.account().queued, 0u);
+    log.shared.clear();
+    EXPECT_EQ(pair.client.account().shared, 0u);
+    send(last);
+    EXPECT_FALSE(log.shared.empty());
+  }
 }
 
 }  // namespace

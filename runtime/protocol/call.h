@@ -6,6 +6,7 @@
 #ifndef ANYWIRE_RUNTIME_PROTOCOL_CALL_H_
 #define ANYWIRE_RUNTIME_PROTOCOL_CALL_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -41,16 +42,34 @@ class QueuedBytes {
   size_t size_ = 0;
 };
 
+// Bytes of messages that share their memory with the transport. It may hold some when the machine
+// is gone, and lets go of them on any thread.
+using SharedAccount = std::shared_ptr<std::atomic<size_t>>;
+
 // A message that waits to be sent, in memory of its own: behind Payload::kHeadroom free bytes.
 struct OutgoingMessage {
-  const uint8_t* bytes() const { return memory.get() + Payload::kHeadroom; }
+  // Lets pieces of it, which go one by one, share the memory. It counts in `account` until the last
+  // has gone.
+  void Share(SharedAccount account) {
+    struct Held {
+      ~Held() { account->fetch_sub(size, std::memory_order_relaxed); }
+      const MessageMemory memory;
+      const SharedAccount account;
+      const size_t size;
+    };
+    account->fetch_add(size, std::memory_order_relaxed);
+    const std::shared_ptr<const Held> held(new Held{std::move(memory), std::move(account), size});
+    shared = std::make_unique<const SharedMessageMemory>(held, held->memory.get());
+  }
 
   MessageMemory memory;
+  // Has taken its place. (Of every call there is one of these, and few need it.)
+  std::unique_ptr<const SharedMessageMemory> shared;
   QueuedBytes queued;
   size_t size = 0;
   size_t sent = 0;
+  size_t excess = 0;  // so much of the excess credit has been taken for it
   bool present = false;
-  size_t excess = 0;        // so much of the excess credit has been taken for it
   bool has_excess = false;  // all that it needs of that
   bool started = false;     // its share of the windows has been taken: it goes, or has begun to
   bool announced = false;   // its first frame has gone

@@ -19,7 +19,7 @@ void CallTable::Recycle(Call& call) {
   assert(call.held == 0 && call.excess_held == 0 && !call.in.present);
   static_cast<CallState&>(call) = CallState();
   ++call.id.generation;
-  if (call.out.memory != nullptr) call.out = OutgoingMessage();
+  if (call.out.memory != nullptr || call.out.shared != nullptr) call.out = OutgoingMessage();
   if (call.unwritten != nullptr) call.unwritten = nullptr;
   // Its next use need not keep their memory.
   if (!call.fragments.empty()) std::string().swap(call.fragments);

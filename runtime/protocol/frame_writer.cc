@@ -149,10 +149,11 @@ WireMachine::Wrote WireMachine::WritePiece(Call& call, Events& events) {
   if (first && last) {
     if (!WriteWhole(call.stream, head, size, out.memory, write_head)) return Wrote::kNoRoom;
   } else {
-    const absl::Span<uint8_t> frame = NewFrame(call.stream, head + size);
-    if (frame.data() == nullptr) return Wrote::kNoRoom;
-    write_head(frame.data());
-    if (size > 0) std::memcpy(frame.data() + head, out.bytes() + out.sent, size);
+    uint8_t head_bytes[Payload::kHeadroom];
+    write_head(head_bytes);
+    if (!AddPiece(call.stream, absl::MakeConstSpan(head_bytes, head), out, size)) {
+      return Wrote::kNoRoom;
+    }
   }
   out.announced = true;
   out.sent += size;
@@ -165,6 +166,18 @@ WireMachine::Wrote WireMachine::WritePiece(Call& call, Events& events) {
   if (!call.over && !call.released) AddEvent(call, Event::kWritable, events);
   if (data.flags & wire::kEnd) OnSendEnded(call);
   return Wrote::kFrame;
+}
+
+bool WireMachine::AddPiece(uint32_t stream, absl::Span<const uint8_t> head, OutgoingMessage& out,
+                           size_t size) {
+  if (control_.pending()) return false;
+  if (out.shared == nullptr && MayShare(out.size)) {
+    if (shared_account_ == nullptr) shared_account_ = std::make_shared<std::atomic<size_t>>(0);
+    out.Share(shared_account_);
+  }
+  const size_t offset = Payload::kHeadroom + out.sent;
+  if (out.shared != nullptr) return sink_.AddPiece(stream, head, *out.shared, offset, size);
+  return WriteFrame(sink_, stream, head, absl::MakeConstSpan(out.memory.get() + offset, size));
 }
 
 WireMachine::Wrote WireMachine::WriteEnd(Call& call) {
@@ -272,9 +285,10 @@ void WireMachine::OnHeadWritten(Call& call, uint8_t first) {
 // ---- ends
 
 absl::Status WireMachine::QueueIsFull(size_t size) const {
-  return absl::ResourceExhaustedError(absl::StrCat(
-      "a message of ", size, " bytes would wait to be sent beside ", queued_bytes_,
-      " that do; at most ", max_queued_bytes_, " may on a connection (limits.max_queued_bytes)"));
+  return absl::ResourceExhaustedError(
+      absl::StrCat("a message of ", size, " bytes would wait to be sent beside ", queued_bytes_,
+                   " that do; at most ", limits_.max_queued_bytes,
+                   " may on a connection (limits.max_queued_bytes)"));
 }
 
 void WireMachine::Store(const Payload& payload, OutgoingMessage& out) {

@@ -83,7 +83,9 @@ struct Limits {
   size_t connection_buffer = 16 << 20;
   // Message bytes of all calls that wait, in memory of the connection, for room or credit to be
   // sent. Raised to twice max_send_message_size, so that one message leaves room for others. Above
-  // it RESOURCE_EXHAUSTED: a call is not opened, a reply becomes a failure, Send is refused.
+  // it RESOURCE_EXHAUSTED: a call is not opened, a reply becomes a failure, Send is refused. Memory
+  // of as many bytes more may be held by messages of which the last pieces are with the transport,
+  // and by udp's until the peer has acknowledged them; further ones are copied piece by piece.
   size_t max_queued_bytes = 128 << 20;
   // Names the server remembers for a connection; further ones are sent in full.
   size_t max_methods = 4096;

@@ -48,6 +48,12 @@ class FrameLog final : public FrameSink {
     kept.push_back(std::move(memory));
     return true;
   }
+  bool AddPiece(uint64_t stream, absl::Span<const uint8_t> head, const SharedMessageMemory& memory,
+                size_t offset, size_t size) override {
+    if (!FrameSink::AddPiece(stream, head, memory, offset, size)) return false;
+    if (keeps_shares) shared.push_back(memory);
+    return true;
+  }
   std::vector<SentFrame> Take() {
     std::vector<SentFrame> taken(frames.begin(), frames.end());
     frames.clear();
@@ -56,8 +62,10 @@ class FrameLog final : public FrameSink {
 
   size_t room = SIZE_MAX;
   bool keeps_memory = false;
-  std::vector<MessageMemory> kept;  // that was given, in the order of its frames
-  std::deque<SentFrame> frames;     // a deque, since what NewFrame returned stays valid
+  bool keeps_shares = false;
+  std::vector<MessageMemory> kept;          // that was given, in the order of its frames
+  std::vector<SharedMessageMemory> shared;  // of the pieces
+  std::deque<SentFrame> frames;             // a deque, since what NewFrame returned stays valid
 };
 
 // Knows every method that begins with "test.". A call's tag is its number, from 1.

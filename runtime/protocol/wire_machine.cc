@@ -17,9 +17,12 @@ namespace {
 constexpr size_t kFragmentsBesideMetadata = 64 << 10;
 constexpr size_t kFragmentsOfConnection = 1 << 20;
 
-size_t MaxQueuedBytes(const Limits& limits) {
+// With max_queued_bytes raised to what it is at least.
+Limits Raised(Limits limits) {
   constexpr size_t kMost = size_t{1} << 48;  // no message is larger
-  return std::max(limits.max_queued_bytes, 2 * std::min(limits.max_send_message_size, kMost));
+  limits.max_queued_bytes =
+      std::max(limits.max_queued_bytes, 2 * std::min(limits.max_send_message_size, kMost));
+  return limits;
 }
 
 [[noreturn]] void WrongRole(const char* function) {
@@ -35,9 +38,8 @@ WireMachine::WireMachine(bool is_client, FrameSink& sink, FrameSizes frame_sizes
       sink_(sink),
       max_frame_size_(frame_sizes.largest),
       piece_size_(frame_sizes.piece),
-      limits_(limits),
+      limits_(Raised(limits)),
       timers_(now),
-      max_queued_bytes_(MaxQueuedBytes(limits)),
       received_(limits, control_calls_),
       control_(
           sink, timers_, limits,

@@ -66,10 +66,16 @@ class WireMachine : public Protocol {
     int64_t may_send = 0;        // by the peer's credit
     int64_t may_exceed = 0;      // by its excess credit
     size_t queued = 0;           // in memory, waiting to be sent
+    size_t shared = 0;           // in memory that the transport may hold
   };
   Account account() const {
-    return {received_.held(),          received_.peer_may_send(), received_.peer_may_exceed(),
-            send_.connection_credit(), send_.excess_credit(),     queued_bytes_};
+    return {received_.held(),
+            received_.peer_may_send(),
+            received_.peer_may_exceed(),
+            send_.connection_credit(),
+            send_.excess_credit(),
+            queued_bytes_,
+            shared_bytes()};
   }
 
  protected:
@@ -100,6 +106,9 @@ class WireMachine : public Protocol {
     if (control_.pending()) return {};
     return sink_.NewFrame(stream, size);
   }
+  // The next piece of a message, of `size` bytes, unless something must go before it. It shares the
+  // message's memory, or is copied when too much is shared already. False: there is no room.
+  bool AddPiece(uint32_t stream, absl::Span<const uint8_t> head, OutgoingMessage& out, size_t size);
   // Writes a frame of `head` bytes, which `write_head` fills, and the message if there is one,
   // whole. False: there is no room.
   template <typename WriteHead>
@@ -144,7 +153,14 @@ class WireMachine : public Protocol {
   // one, the end if it is that. False: that is not possible now.
   bool WriteDataNow(Call& call, const Payload* message, bool end);
   // Whether the message may wait beside those that do. RESOURCE_EXHAUSTED if not.
-  bool MayQueue(size_t size) const { return size <= max_queued_bytes_ - queued_bytes_; }
+  bool MayQueue(size_t size) const { return size <= limits_.max_queued_bytes - queued_bytes_; }
+  // Whether the transport may hold on to the message's memory. What a peer leaves unacknowledged is
+  // bounded so, and refuses nobody a place in the queue.
+  bool MayShare(size_t size) const { return size <= limits_.max_queued_bytes - shared_bytes(); }
+  // In messages that share their memory with the transport, on their way from the queue or past it.
+  size_t shared_bytes() const {
+    return shared_account_ == nullptr ? 0 : shared_account_->load(std::memory_order_relaxed);
+  }
   ABSL_ATTRIBUTE_COLD absl::Status QueueIsFull(size_t size) const;
   // Puts the message, which may wait, into memory of the call, to be sent when it can be.
   void Store(const Payload& payload, OutgoingMessage& out);
@@ -209,13 +225,14 @@ class WireMachine : public Protocol {
   }
 
   const bool is_client_;
+  bool peer_is_draining_ = false;
   FrameSink& sink_;
   const size_t max_frame_size_;
   const size_t piece_size_;  // largest frame with a piece of a message
   const Limits limits_;
   TimingWheel timers_;
-  const size_t max_queued_bytes_;
-  size_t queued_bytes_ = 0;  // in the outgoing messages of all calls
+  size_t queued_bytes_ = 0;       // in the outgoing messages of all calls
+  SharedAccount shared_account_;  // null: none have been shared yet
   CallTable calls_;
   SendWindows send_;
   ControlList control_calls_;  // have RESET or CREDIT to write
@@ -226,7 +243,6 @@ class WireMachine : public Protocol {
   SendList waiting_excess_;  // the same for excess credit
   ConnectionControl control_;
   size_t open_calls_ = 0;
-  bool peer_is_draining_ = false;
 
  private:
   enum class Wrote {

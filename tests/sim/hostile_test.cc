@@ -381,6 +381,7 @@ class Battle {
     const auto account = machine.account();
     EXPECT_LE(account.held + account.peer_may_send, kBuffer);
     EXPECT_LE(account.queued, kQueue);
+    EXPECT_LE(account.shared, kQueue);
     // Calls, their equals that were cancelled, and refusals that are not yet written.
     EXPECT_LE(machine.call_count(), 200u);
   }

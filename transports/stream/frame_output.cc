@@ -1,11 +1,13 @@
 #include "transports/stream/frame_output.h"
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <utility>
 
 #include "absl/base/attributes.h"
 #include "absl/base/macros.h"
+#include "absl/base/optimization.h"
 #include "transports/stream/framing.h"
 
 namespace anywire {
@@ -15,10 +17,30 @@ absl::Span<uint8_t> FrameOutput::NewFrame(uint64_t stream, size_t size) {
   const size_t need = FrameHeaderSize(stream, size) + size;
   if (!HasRoom(need) && !MakeRoom(need)) return {};
   Chunk& chunk = ChunkFor(need);
-  uint8_t* const body = WriteFrameHeader(stream, size, chunk.data() + chunk.filled);
+  uint8_t* const body = WriteFrameHeader(stream, size, chunk.memory.data() + chunk.filled);
   chunk.filled += need;
   unpublished_ += need;
   return absl::MakeSpan(body, size);
+}
+
+bool FrameOutput::AddPiece(uint64_t stream, absl::Span<const uint8_t> head,
+                           const SharedMessageMemory& memory, size_t offset, size_t size) {
+  if (size < kLeastShared) {
+    return WriteFrame(*this, stream, head, absl::MakeConstSpan(memory.get() + offset, size));
+  }
+  const size_t frame_size = head.size() + size;
+  ABSL_HARDENING_ASSERT(frame_size <= max_frame_size_);
+  const size_t before = FrameHeaderSize(stream, frame_size) + head.size();
+  if (!HasRoom(before + size) && !MakeRoom(before + size)) return false;
+  Chunk& chunk = !filling_.empty() && filling_.back().room() >= before
+                     ? filling_.back()
+                     : filling_.emplace_back(before);
+  uint8_t* const to = WriteFrameHeader(stream, frame_size, chunk.memory.data() + chunk.filled);
+  std::memcpy(to, head.data(), head.size());
+  chunk.filled += before;
+  filling_.emplace_back(memory, offset, size);
+  unpublished_ += before + size;
+  return true;
 }
 
 bool FrameOutput::MakeRoom(size_t size) {
@@ -54,11 +76,11 @@ bool FrameOutput::Publish() {
 
 ABSL_ATTRIBUTE_NOINLINE void FrameOutput::AppendToSending() {
   std::move(filling_.begin(), filling_.end(), std::back_inserter(sending_));
-  filling_.clear();
+  Empty(filling_);
 }
 
 ABSL_ATTRIBUTE_NOINLINE void FrameOutput::DropUnpublished() {
-  filling_.clear();
+  Empty(filling_);
   unpublished_ = 0;
 }
 
@@ -70,7 +92,7 @@ size_t FrameOutput::Gather(iovec (&pieces)[kMaxPieces]) const {
   size_t count = 0;
   for (const Chunk& chunk : sending_) {
     if (count == kMaxPieces) break;
-    pieces[count++] = {chunk.data() + chunk.sent, chunk.filled - chunk.sent};
+    pieces[count++] = {const_cast<uint8_t*>(chunk.data()) + chunk.sent, chunk.filled - chunk.sent};
   }
   return count;
 }
@@ -79,7 +101,7 @@ bool FrameOutput::Consume(size_t size, bool blocked) {
   if (blocked) blocked_.store(true, std::memory_order_release);
   const size_t left = unsent_.load(std::memory_order_relaxed) - size;
   if (left == 0) {
-    sending_.clear();
+    Empty(sending_);
   } else {
     DropSent(size);
   }
@@ -99,24 +121,32 @@ ABSL_ATTRIBUTE_NOINLINE void FrameOutput::DropSent(size_t size) {
 }
 
 void FrameOutput::Fail() {
-  sending_.clear();
+  Empty(sending_);
   failed_.store(true, std::memory_order_release);
   Unblock();
 }
 
 size_t FrameOutput::held() const {
   size_t result = 0;
-  for (const Chunk& chunk : filling_) result += chunk.capacity();
-  for (const Chunk& chunk : sending_) result += chunk.capacity();
+  for (const std::vector<Chunk>* row : {&filling_, &sending_}) {
+    for (const Chunk& chunk : *row) result += chunk.capacity();
+    if (row->capacity() > kKeptRow) result += row->capacity() * sizeof(Chunk);
+  }
   return result;
 }
 
+void FrameOutput::Empty(std::vector<Chunk>& row) {
+  row.clear();
+  if (ABSL_PREDICT_FALSE(row.capacity() > kKeptRow)) std::vector<Chunk>().swap(row);
+}
+
 FrameOutput::Chunk& FrameOutput::ChunkFor(size_t size) {
-  if (!filling_.empty() && filling_.back().capacity() - filling_.back().filled >= size) {
+  if (!filling_.empty() && filling_.back().room() >= size) {
     return filling_.back();
   }
-  // Small frames in a row, or the first of many.
-  return filling_.emplace_back(filling_.empty() ? size : IoBlock::kSize);
+  // Small frames in a row have room for many; the first, and one between pieces, have their own.
+  const bool alone = filling_.empty() || filling_.back().shared != nullptr;
+  return filling_.emplace_back(alone ? size : IoBlock::kSize);
 }
 
 }  // namespace anywire

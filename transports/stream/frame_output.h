@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "anywire/message_memory.h"
 #include "transports/stream/io_block.h"
 
 namespace anywire {
@@ -30,6 +31,10 @@ class FrameOutput {
 
   // ---- filling: one at a time; see FrameSink
   absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size);
+  // A smaller piece is copied: a system call costs more for each place that it is given.
+  static constexpr size_t kLeastShared = 4096;
+  bool AddPiece(uint64_t stream, absl::Span<const uint8_t> head, const SharedMessageMemory& memory,
+                size_t offset, size_t size);
 
   // ---- handing over: while nobody fills or sends; see Connection
   // Returns whether there is something to send and sending is not blocked. (While it is, what has
@@ -37,7 +42,7 @@ class FrameOutput {
   bool Publish();
 
   // ---- sending: one at a time, beside filling
-  static constexpr size_t kMaxPieces = 16;
+  static constexpr size_t kMaxPieces = 32;
   // What is to be sent, in order; nothing while blocked. The bytes stay until Consume.
   size_t Gather(iovec (&pieces)[kMaxPieces]) const;
   // So many of them, at most, have been sent. `blocked`: do not try again before Unblock. Returns
@@ -49,20 +54,28 @@ class FrameOutput {
   // ---- any time
   void Unblock() { blocked_.store(false, std::memory_order_release); }
 
-  // Bytes of memory held; while nobody fills or sends.
+  // Bytes of memory held, but for rows of a few chunks; while nobody fills or sends.
   size_t held() const;
 
  private:
   struct Chunk {
     explicit Chunk(size_t size) : memory(size) {}
+    // The body of a frame, where it is.
+    Chunk(SharedMessageMemory shared, size_t offset, size_t size)
+        : shared(std::move(shared)), sent(offset), filled(offset + size) {}
+
+    const uint8_t* data() const { return shared != nullptr ? shared.get() : memory.data(); }
+    size_t capacity() const { return memory.capacity(); }
+    size_t room() const { return shared != nullptr ? 0 : memory.capacity() - filled; }
 
     BorrowedBytes memory;
+    SharedMessageMemory shared;  // or this
     size_t sent = 0;
     size_t filled = 0;
-
-    uint8_t* data() const { return memory.data(); }
-    size_t capacity() const { return memory.capacity(); }
   };
+
+  // Chunks for which an empty row keeps its place. There are two for each piece.
+  static constexpr size_t kKeptRow = 4;
 
   bool HasRoom(size_t size) const {
     const size_t unsent = unpublished_ + unsent_.load();
@@ -73,6 +86,7 @@ class FrameOutput {
   void AppendToSending();
   Chunk& ChunkFor(size_t size);
   void DropSent(size_t size);
+  static void Empty(std::vector<Chunk>& row);
 
   const size_t max_frame_size_;
   const size_t max_unsent_;

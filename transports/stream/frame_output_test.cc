@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "transports/stream/framing.h"
 
@@ -101,6 +102,92 @@ TEST(FrameOutputTest, LargeMemoryIsGivenBackWhenAllIsSent) {
   output.Publish();
   SendAll(output);
   EXPECT_EQ(output.held(), 0u);
+}
+
+SharedMessageMemory SharedBytes(size_t size) {
+  MessageMemory memory = NewMessageMemory(size);
+  for (size_t i = 0; i < size; ++i) memory[i] = static_cast<uint8_t>(i * 7 + (i >> 8));
+  return memory;
+}
+
+absl::Span<const uint8_t> Head(absl::string_view text) {
+  return absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+}
+
+// What frames with these bodies are on their way.
+std::string Framed(uint64_t stream, const std::string& body) {
+  uint8_t header[kMaxFrameHeaderSize];
+  return std::string(reinterpret_cast<char*>(header),
+                     WriteFrameHeader(stream, body.size(), header) - header) +
+         body;
+}
+
+TEST(FrameOutputTest, PiecesAreSentFromWhereTheyAre) {
+  FrameOutput output(kMaxFrameSize, kMaxUnsent);
+  const SharedMessageMemory memory = SharedBytes(50'000);
+  const std::string bytes(reinterpret_cast<const char*>(memory.get()), 50'000);
+  std::string expected;
+  for (size_t offset = 0; offset < 50'000; offset += 10'000) {
+    ASSERT_TRUE(output.AddPiece(3, Head("head"), memory, offset, 10'000));
+    ASSERT_TRUE(Write(output, 4, 3, 'x'));
+    expected += Framed(3, "head" + bytes.substr(offset, 10'000)) + Framed(4, "xxx");
+  }
+  ASSERT_TRUE(output.Publish());
+  iovec pieces[FrameOutput::kMaxPieces];
+  ASSERT_GE(output.Gather(pieces), 2u);
+  EXPECT_EQ(pieces[1].iov_base, memory.get());
+  EXPECT_EQ(pieces[1].iov_len, 10'000u);
+  std::string sent;
+  for (size_t limit = 1; sent.size() < expected.size(); limit = limit * 3 + 1) {
+    const long held = memory.use_count();
+    sent += Send(output, limit);
+    ASSERT_EQ(expected.substr(0, sent.size()), sent);
+    EXPECT_LE(memory.use_count(), held);
+  }
+  EXPECT_EQ(memory.use_count(), 1);
+  EXPECT_EQ(output.held(), 0u);
+}
+
+// As it is in most connections: calls go between the pieces of a large message.
+TEST(FrameOutputTest, SmallFramesBetweenPiecesTakeLittleMemory) {
+  constexpr size_t kUnsent = 256 << 10;
+  FrameOutput output(kMaxFrameSize, kUnsent);
+  const SharedMessageMemory memory = SharedBytes(16'000);
+  while (output.AddPiece(3, Head("head"), memory, 0, 16'000) && Write(output, 4, 100, 'x')) {
+  }
+  EXPECT_GT(memory.use_count(), 10);
+  EXPECT_LE(output.held(), kUnsent);
+}
+
+TEST(FrameOutputTest, SmallPiecesAreCopied) {
+  FrameOutput output(kMaxFrameSize, kMaxUnsent);
+  const SharedMessageMemory memory = SharedBytes(10'000);
+  for (const size_t size : {size_t{0}, size_t{1}, FrameOutput::kLeastShared - 1}) {
+    ASSERT_TRUE(output.AddPiece(3, Head("h"), memory, 10, size));
+    EXPECT_EQ(memory.use_count(), 1) << size;
+  }
+  ASSERT_TRUE(output.AddPiece(3, Head("h"), memory, 10, FrameOutput::kLeastShared));
+  EXPECT_EQ(memory.use_count(), 2);
+}
+
+TEST(FrameOutputTest, PiecesCountAndAreDroppedWithTheRest) {
+  const SharedMessageMemory memory = SharedBytes(10'000);
+  // Each takes 5,004 bytes: a header of three, the head, and its own.
+  FrameOutput output(kMaxFrameSize, 4 * 5'004);
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(output.AddPiece(1, Head("h"), memory, 0, 5'000)) << i;
+    if (i == 1) output.Publish();
+  }
+  EXPECT_FALSE(output.AddPiece(1, Head("h"), memory, 0, 5'000));
+  EXPECT_FALSE(Write(output, 1, 1, 'x'));
+  EXPECT_EQ(memory.use_count(), 5);
+  output.Fail();
+  EXPECT_TRUE(output.AddPiece(1, Head("h"), memory, 0, 5'000)) << "goes nowhere";
+  output.Publish();
+  EXPECT_EQ(memory.use_count(), 1);
+  FrameOutput exact(kMaxFrameSize, 4 * 5'004 - 1);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(exact.AddPiece(1, Head("h"), memory, 0, 5'000)) << i;
+  EXPECT_FALSE(exact.AddPiece(1, Head("h"), memory, 0, 5'000));
 }
 
 TEST(FrameOutputTest, RefusesAtTheLimitAndNotBefore) {

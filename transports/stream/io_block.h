@@ -46,6 +46,8 @@ SmallBlockPtr BorrowSmallBlock();
 // Of either kind.
 class BorrowedBytes {
  public:
+  // None.
+  BorrowedBytes() = default;
   // At least `size` bytes, at most IoBlock::kSize.
   explicit BorrowedBytes(size_t size) {
     if (size <= SmallBlock::kSize) {
@@ -60,7 +62,9 @@ class BorrowedBytes {
   BorrowedBytes(BorrowedBytes&&) = default;
   BorrowedBytes& operator=(BorrowedBytes&&) = default;
   uint8_t* data() const { return small_ != nullptr ? small_->bytes : large_->bytes; }
-  size_t capacity() const { return small_ != nullptr ? SmallBlock::kSize : IoBlock::kSize; }
+  size_t capacity() const {
+    return small_ != nullptr ? SmallBlock::kSize : large_ != nullptr ? IoBlock::kSize : 0;
+  }
 
  private:
   // Out of line: frames of small calls are sent by the thousand.

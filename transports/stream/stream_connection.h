@@ -34,6 +34,10 @@ class StreamConnection final : public Connection, private EventLoop::Watch {
   absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size) override {
     return output_.NewFrame(stream, size);
   }
+  bool AddPiece(uint64_t stream, absl::Span<const uint8_t> head, const SharedMessageMemory& memory,
+                size_t offset, size_t size) override {
+    return output_.AddPiece(stream, head, memory, offset, size);
+  }
   bool Publish() override { return output_.Publish(); }
   absl::Status Transmit() override { return TransmitUntil(Instant()); }
   absl::Status TransmitUntil(Instant wait_until) override;

@@ -33,6 +33,10 @@ class UdpConnection final : public Connection {
   absl::Span<uint8_t> NewFrame(uint64_t stream, size_t size) override {
     return socket_.NewFrame(link_, stream, size);
   }
+  bool AddPiece(uint64_t stream, absl::Span<const uint8_t> head, const SharedMessageMemory& memory,
+                size_t offset, size_t size) override {
+    return socket_.AddPiece(link_, stream, head, memory, offset, size);
+  }
   bool Publish() override { return socket_.Publish(link_); }
   absl::Status Transmit() override { return socket_.Transmit(link_); }
   absl::Status TransmitUntil(Instant wait_until) override {

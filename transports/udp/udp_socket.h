@@ -45,6 +45,9 @@ class UdpSocket : private EventLoop::Watch, private EventLoop::Alarm {
   void Start(UdpLink& link, Connection::Events& events) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Span<uint8_t> NewFrame(UdpLink& link, uint64_t stream, size_t size)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  bool AddPiece(UdpLink& link, uint64_t stream, absl::Span<const uint8_t> head,
+                const SharedMessageMemory& memory, size_t offset, size_t size)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   bool Publish(UdpLink& link) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Transmit(UdpLink& link) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status TransmitUntil(UdpLink& link, Instant wait_until) ABSL_LOCKS_EXCLUDED(mutex_);

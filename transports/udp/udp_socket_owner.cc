@@ -22,6 +22,12 @@ absl::Span<uint8_t> UdpSocket::NewFrame(UdpLink& link, uint64_t stream, size_t s
   return link.machine->PrepareFrame(stream, size);
 }
 
+bool UdpSocket::AddPiece(UdpLink& link, uint64_t stream, absl::Span<const uint8_t> head,
+                         const SharedMessageMemory& memory, size_t offset, size_t size) {
+  MutexLock lock(&mutex_);
+  return link.machine->PreparePiece(stream, head, memory, offset, size);
+}
+
 bool UdpSocket::Publish(UdpLink& link) {
   MutexLock lock(&mutex_);
   if (link.machine->Publish()) link.has_published = true;

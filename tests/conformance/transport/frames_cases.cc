@@ -99,10 +99,15 @@ TEST_P(TransportSuite, FramesThatHaveBeenWrittenAlreadyKeepTheirPlaces) {
       for (const std::string& text : sent) {
         const size_t offset = ways() % 100;
         MessageMemory memory = MemoryWith(text, offset);
+        SharedMessageMemory shared = MemoryWith(text, offset);
+        const size_t head = 1 + ways() % std::min<size_t>(text.size(), 20);
         for (;;) {
           const int before = pair.client->writable_calls();
-          if (ways() % 2 == 0 ? pair.client->TryWrite(3, text)
-                              : pair.client->TryAdd(3, memory, offset, text.size())) {
+          const uint64_t way = ways() % 3;
+          if (way == 0   ? pair.client->TryWrite(3, text)
+              : way == 1 ? pair.client->TryAdd(3, memory, offset, text.size())
+                         : pair.client->TryAddPiece(3, text.substr(0, head), shared, offset + head,
+                                                    text.size() - head)) {
             break;
           }
           ASSERT_TRUE(pair.client->Transmit().ok());

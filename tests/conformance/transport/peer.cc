@@ -49,6 +49,14 @@ bool Peer::TryAdd(uint64_t stream, MessageMemory& memory, size_t offset, size_t 
   return connection_->AddFrame(stream, memory, offset, size);
 }
 
+bool Peer::TryAddPiece(uint64_t stream, absl::string_view head, const SharedMessageMemory& memory,
+                       size_t offset, size_t size) {
+  absl::MutexLock lock(&fill_mutex_);
+  const auto* const bytes = reinterpret_cast<const uint8_t*>(head.data());
+  return connection_->AddPiece(stream, absl::MakeConstSpan(bytes, head.size()), memory, offset,
+                               size);
+}
+
 bool Peer::Publish() {
   absl::MutexLock lock(&mutex_);
   if (transmitting_) return true;

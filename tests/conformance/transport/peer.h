@@ -58,6 +58,9 @@ class Peer final : private Connection::Events {
   // The same with a frame that is the `size` bytes at `offset` of `memory`.
   bool TryAdd(uint64_t stream, MessageMemory& memory, size_t offset, size_t size)
       ABSL_LOCKS_EXCLUDED(fill_mutex_);
+  // The same with one that is `head` and the `size` bytes at `offset`.
+  bool TryAddPiece(uint64_t stream, absl::string_view head, const SharedMessageMemory& memory,
+                   size_t offset, size_t size) ABSL_LOCKS_EXCLUDED(fill_mutex_);
   // Publishes. Whether there is something for Transmit to do.
   bool Publish() ABSL_LOCKS_EXCLUDED(mutex_, fill_mutex_);
   // Publishes and transmits, or has the thread do it that already does. What is left goes on by

@@ -149,27 +149,32 @@ bool ChunkWriter::Abort(uint8_t code, absl::string_view text) {
   return true;
 }
 
-size_t ChunkWriter::FrameOverhead(const FrameChunk& chunk) {
-  size_t result =
-      1 + VarintSize(chunk.id) + VarintSize(chunk.stream) + VarintSize(chunk.bytes.size());
+size_t ChunkWriter::FrameOverhead(const FrameChunk& chunk, size_t size) {
+  size_t result = 1 + VarintSize(chunk.id) + VarintSize(chunk.stream) + VarintSize(size);
   if (chunk.after != 0) result += VarintSize(chunk.after);
-  if (!chunk.is_whole()) result += VarintSize(chunk.offset) + VarintSize(chunk.frame_size);
+  if (size != chunk.frame_size) result += VarintSize(chunk.offset) + VarintSize(chunk.frame_size);
   return result;
 }
 
 bool ChunkWriter::Frame(const FrameChunk& chunk) {
-  if (left() < FrameOverhead(chunk) + chunk.bytes.size()) return false;
-  const bool is_part = !chunk.is_whole();
+  uint8_t* const to = FrameOf(chunk, chunk.bytes.size());
+  if (to == nullptr) return false;
+  std::memcpy(to, chunk.bytes.data(), chunk.bytes.size());
+  return true;
+}
+
+uint8_t* ChunkWriter::FrameOf(const FrameChunk& chunk, size_t size) {
+  if (left() < FrameOverhead(chunk, size) + size) return nullptr;
+  const bool is_part = size != chunk.frame_size;
   *at_++ = static_cast<uint8_t>(ChunkKind::kFrame) | (chunk.after != 0 ? kFrameFollows : 0) |
            (is_part ? kFramePart : 0);
   at_ = WriteVarint(chunk.id, at_);
   at_ = WriteVarint(chunk.stream, at_);
   if (chunk.after != 0) at_ = WriteVarint(chunk.after, at_);
   if (is_part) at_ = WriteVarint(chunk.frame_size, WriteVarint(chunk.offset, at_));
-  at_ = WriteVarint(chunk.bytes.size(), at_);
-  std::memcpy(at_, chunk.bytes.data(), chunk.bytes.size());
-  at_ += chunk.bytes.size();
-  return true;
+  uint8_t* const to = WriteVarint(size, at_);
+  at_ = to + size;
+  return to;
 }
 
 void ChunkWriter::Padding() {

@@ -103,11 +103,14 @@ class ChunkWriter {
   bool Abort(uint8_t code, absl::string_view text);
   // The bytes of `chunk` are copied.
   bool Frame(const FrameChunk& chunk);
+  // The same with `size` bytes, which the caller writes where this says; null: no room. Those of
+  // `chunk` are not looked at.
+  uint8_t* FrameOf(const FrameChunk& chunk, size_t size);
   // Fills what is left.
   void Padding();
 
-  // Bytes of a FRAME chunk beside those of the frame.
-  static size_t FrameOverhead(const FrameChunk& chunk);
+  // Bytes of a FRAME chunk beside the `size` of the frame's.
+  static size_t FrameOverhead(const FrameChunk& chunk, size_t size);
 
  private:
   bool Number(ChunkKind kind, uint64_t value);

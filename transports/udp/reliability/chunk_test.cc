@@ -119,7 +119,7 @@ TEST(ChunkTest, FramesWholeAndInParts) {
     chunk.frame_size = chunk.offset + body.size() + (random() % 2 == 0 ? 0 : random() % 1000);
     chunk.bytes = body;
     const Bytes bytes = WriteTight([&](ChunkWriter& writer) { return writer.Frame(chunk); });
-    EXPECT_EQ(bytes.size(), ChunkWriter::FrameOverhead(chunk) + body.size());
+    EXPECT_EQ(bytes.size(), ChunkWriter::FrameOverhead(chunk, body.size()) + body.size());
     ChunkReader reader(bytes);
     ASSERT_TRUE(reader.Next()) << reader.error();
     EXPECT_EQ(ChunkKind::kFrame, reader.kind());

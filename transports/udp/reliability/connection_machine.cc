@@ -81,6 +81,14 @@ absl::Span<uint8_t> ConnectionMachine::PrepareFrame(uint64_t stream, size_t size
   return absl::MakeSpan(unsent_.get(), size);
 }
 
+bool ConnectionMachine::PreparePiece(uint64_t stream, absl::Span<const uint8_t> head,
+                                     const SharedMessageMemory& memory, size_t offset,
+                                     size_t size) {
+  if (state_ != State::kOpen && state_ != State::kHalfOpen) return true;
+  ABSL_HARDENING_ASSERT(head.size() >= 1 && head.size() + size <= max_frame_size_);
+  return sender_.PreparePiece(stream, head, memory, offset, size);
+}
+
 bool ConnectionMachine::Publish() {
   if (state_ == State::kOpen || state_ == State::kHalfOpen) return sender_.Publish();
   sender_.DropPrepared();

@@ -86,6 +86,9 @@ class ConnectionMachine final : public FrameSink, private LossDetector::Listener
   // may be filled beside all else; its memory stays even if the connection ends. Publish returns
   // whether any frames may be sent that might not before.
   absl::Span<uint8_t> PrepareFrame(uint64_t stream, size_t size);
+  // A frame that needs no filling; see FrameSink::AddPiece. The head has at least a byte.
+  bool PreparePiece(uint64_t stream, absl::Span<const uint8_t> head,
+                    const SharedMessageMemory& memory, size_t offset, size_t size);
   bool Publish();
   // Once after there was no room for a frame: whether there is again.
   bool TakeRoom();

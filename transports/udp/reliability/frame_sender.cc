@@ -1,6 +1,7 @@
 #include "transports/udp/reliability/frame_sender.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "absl/base/macros.h"
@@ -42,22 +43,38 @@ absl::Span<uint8_t> FrameSender::NewFrame(uint64_t stream, size_t size) {
 }
 
 absl::Span<uint8_t> FrameSender::PrepareFrame(uint64_t stream, size_t size) {
+  Frame* const frame = Prepare(stream, size, size);
+  return frame == nullptr ? absl::Span<uint8_t>() : absl::MakeSpan(frame->bytes.get(), size);
+}
+
+bool FrameSender::PreparePiece(uint64_t stream, absl::Span<const uint8_t> head,
+                               const SharedMessageMemory& memory, size_t offset, size_t size) {
+  Frame* const frame = Prepare(stream, head.size() + size, head.size());
+  if (frame == nullptr) return false;
+  std::memcpy(frame->bytes.get(), head.data(), head.size());
+  frame->shared = memory;
+  frame->shared_offset = offset;
+  return true;
+}
+
+FrameSender::Frame* FrameSender::Prepare(uint64_t stream, size_t size, size_t own_size) {
   ABSL_HARDENING_ASSERT(size >= 1 && size <= kLargestMaxFrameSize);
   const size_t count = size + kFrameCost;
   if (held_ != 0 && (held_ >= send_buffer_ || count > send_buffer_ - held_)) {
     refused_ = std::max(refused_, count);
-    return {};
+    return nullptr;
   }
   BufferPool::Object<Frame> frame = pool_.Make<Frame>();
   Frame* const added = frame.get();
   added->stream_number = stream;
   added->size = size;
-  added->bytes = pool_.Take(size);
+  added->own_size = own_size;
+  added->bytes = pool_.Take(own_size);
   (prepared_ == nullptr ? prepared_ : prepared_end_->next) = std::move(frame);
   prepared_end_ = added;
   prepared_held_ += count;
   held_ += count;
-  return absl::MakeSpan(added->bytes.get(), size);
+  return added;
 }
 
 bool FrameSender::Publish() {
@@ -160,14 +177,30 @@ size_t FrameSender::WritePart(ChunkWriter& writer, const Frame& frame, size_t be
   chunk.after = frame.after;
   chunk.offset = begin;
   chunk.frame_size = frame.size;
-  chunk.bytes = absl::MakeConstSpan(frame.bytes.get() + begin, end - begin);
-  if (writer.Frame(chunk)) return chunk.bytes.size();
-  if (chunk.bytes.size() <= kLeastPart) return 0;
-  chunk.bytes.remove_suffix(1);  // it is a part now, and says so in its header
-  const size_t overhead = ChunkWriter::FrameOverhead(chunk);
-  if (writer.left() < overhead + kLeastPart) return 0;
-  chunk.bytes = chunk.bytes.first(std::min(chunk.bytes.size(), writer.left() - overhead));
-  return writer.Frame(chunk) ? chunk.bytes.size() : 0;
+  size_t size = end - begin;
+  uint8_t* to = writer.FrameOf(chunk, size);
+  if (to == nullptr) {
+    if (size <= kLeastPart) return 0;
+    --size;  // it is a part now, and says so in its header
+    const size_t overhead = ChunkWriter::FrameOverhead(chunk, size);
+    if (writer.left() < overhead + kLeastPart) return 0;
+    size = std::min(size, writer.left() - overhead);
+    to = writer.FrameOf(chunk, size);
+    if (to == nullptr) return 0;
+  }
+  frame.Copy(begin, size, to);
+  return size;
+}
+
+void FrameSender::Frame::Copy(size_t begin, size_t count, uint8_t* to) const {
+  if (begin < own_size) {
+    const size_t here = std::min(count, own_size - begin);
+    std::memcpy(to, bytes.get() + begin, here);
+    begin += here;
+    count -= here;
+    to += here;
+  }
+  if (count > 0) std::memcpy(to, shared.get() + shared_offset + (begin - own_size), count);
 }
 
 bool FrameSender::IsOverWindow(const Stream& stream) const {

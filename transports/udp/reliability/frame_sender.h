@@ -11,6 +11,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
+#include "anywire/message_memory.h"
 #include "transports/udp/reliability/buffer_pool.h"
 #include "transports/udp/reliability/chunk.h"
 #include "transports/udp/reliability/interval_set.h"
@@ -33,6 +34,10 @@ class FrameSender {
   // As FrameSink::NewFrame, but the frame is not sent before Publish: another thread may fill it
   // meanwhile. `size` is at most the peer's largest frame.
   absl::Span<uint8_t> PrepareFrame(uint64_t stream, size_t size);
+  // As FrameSink::AddPiece, and not sent before Publish either. The memory is held until all of the
+  // frame is acknowledged.
+  bool PreparePiece(uint64_t stream, absl::Span<const uint8_t> head,
+                    const SharedMessageMemory& memory, size_t offset, size_t size);
   // What has been prepared may be sent from now on. Returns whether there was any.
   bool Publish();
   // Both.
@@ -76,7 +81,11 @@ class FrameSender {
     Stream* stream = nullptr;  // once published
     uint64_t after = 0;
     size_t size = 0;
+    // The first own_size bytes, and the rest.
     BufferPool::Buffer bytes;
+    size_t own_size = 0;
+    SharedMessageMemory shared;
+    size_t shared_offset = 0;
     IntervalSet acked;
     uint64_t acked_bytes = 0;
     IntervalSet lost;
@@ -84,6 +93,8 @@ class FrameSender {
     BufferPool::Object<Frame> next;  // in its stream's row, or of those prepared
 
     size_t count() const { return size + kFrameCost; }
+    // Copies `count` bytes from the one at `begin`.
+    void Copy(size_t begin, size_t count, uint8_t* to) const;
   };
 
   class StreamQueue {
@@ -112,6 +123,8 @@ class FrameSender {
     Stream* next = nullptr;  // in its queue
   };
 
+  // A frame of `size` bytes, of which it has memory for so many itself; null: there is no room.
+  Frame* Prepare(uint64_t stream, size_t size, size_t own_size);
   bool WriteLost(ChunkWriter& writer, FramePiece* piece);
   bool WriteUnsent(ChunkWriter& writer, FramePiece* piece);
   // Writes what there is room for of the bytes from `begin` to before `end`, and returns how many.

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -339,6 +340,50 @@ TEST_F(FrameSenderTest, PreparedFramesWaitToBePublished) {
   EXPECT_EQ("b", packet[1].bytes);
   Ack(packet);
   EXPECT_EQ(0u, sender_.held());
+}
+
+// The head of a piece is the sender's own, the rest stays where it is; a packet may begin and end
+// in either.
+TEST_F(FrameSenderTest, PiecesAreSentFromWhereTheyAreUntilTheyAreAcknowledged) {
+  constexpr size_t kSize = 5000;
+  MessageMemory memory = NewMessageMemory(kSize);
+  for (size_t i = 0; i < kSize; ++i) memory[i] = static_cast<uint8_t>(i * 7 + (i >> 8));
+  const SharedMessageMemory shared = std::move(memory);
+  const std::string bytes(reinterpret_cast<const char*>(shared.get()), kSize);
+  const std::string head(300, 'h');
+  const auto* const head_bytes = reinterpret_cast<const uint8_t*>(head.data());
+  for (size_t head_size = 1; head_size <= head.size(); ++head_size) {
+    ASSERT_TRUE(sender_.PreparePiece(7, absl::MakeConstSpan(head_bytes, head_size), shared,
+                                     /*offset=*/10, 1000));
+    EXPECT_THAT(Packet(), IsEmpty());
+    ASSERT_TRUE(sender_.Publish());
+    const std::string expected = head.substr(0, head_size) + bytes.substr(10, 1000);
+    std::string received(expected.size(), '\0');
+    bool lose = true;
+    for (auto packet = Packet(170); !packet.empty(); packet = Packet(170)) {
+      if (std::exchange(lose, !lose)) {
+        Lose(packet);
+        continue;
+      }
+      for (const Written& part : packet) {
+        received.replace(part.chunk.offset, part.bytes.size(), part.bytes);
+      }
+      EXPECT_EQ(2, shared.use_count());
+      Ack(packet);
+    }
+    ASSERT_EQ(expected, received) << head_size;
+    ASSERT_EQ(1, shared.use_count());
+  }
+
+  const absl::Span<const uint8_t> one = absl::MakeConstSpan(head_bytes, 1);
+  sender_.PreparePiece(7, one, shared, 0, kSize);
+  sender_.Publish();
+  sender_.PreparePiece(7, one, shared, 0, kSize);
+  EXPECT_EQ(2 * (kSize + 1 + kFrameCost), sender_.held());
+  EXPECT_EQ(3, shared.use_count());
+  sender_.Clear();
+  sender_.DropPrepared();
+  EXPECT_EQ(1, shared.use_count());
 }
 
 // Somebody may be filling them.
