@@ -16,7 +16,7 @@ constexpr size_t kSmallestLongSpill = 8192;
 // So much spill may stay with a connection that has no unfinished frame.
 constexpr size_t kKeepSpill = 256;
 
-static_assert(kMaxFrameSize + kMaxFrameHeaderSize <= IoBlock::kSize);
+static_assert(kMaxFrameSize + kMaxFrameHeaderSize <= InputBlock::kSize);
 
 }  // namespace
 
@@ -24,15 +24,15 @@ bool FrameInput::CompletesInSpill() const { return spill_size_ >= kCopyBelow; }
 
 absl::Span<const iovec> FrameInput::Prepare() {
   Release();
-  block_ = BorrowIoBlock();
+  block_ = BorrowInputBlock();
   if (!CompletesInSpill()) {
     if (spill_size_ != 0) std::memcpy(block_->bytes, spill_.get(), spill_size_);
-    pieces_[0] = {block_->bytes + spill_size_, IoBlock::kSize - spill_size_};
+    pieces_[0] = {block_->bytes + spill_size_, InputBlock::kSize - spill_size_};
     return absl::MakeConstSpan(pieces_, 1);
   }
   ReserveSpill(std::min(spill_goal_, std::max(2 * spill_size_, kSmallestLongSpill)));
   pieces_[0] = {spill_.get() + spill_size_, std::min(spill_capacity_, spill_goal_) - spill_size_};
-  pieces_[1] = {block_->bytes, IoBlock::kSize};
+  pieces_[1] = {block_->bytes, InputBlock::kSize};
   return absl::MakeConstSpan(pieces_, 2);
 }
 

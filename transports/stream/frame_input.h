@@ -61,7 +61,7 @@ class FrameInput {
   bool CompletesInSpill() const;
 
   const size_t max_frame_size_;
-  IoBlockPtr block_;
+  InputBlockPtr block_;
   iovec pieces_[2];
   size_t rest_begin_ = 0, rest_end_ = 0;  // in block_: behind the last frame
   std::unique_ptr<uint8_t[]> spill_;

@@ -135,7 +135,7 @@ TEST(FrameInputTest, LongFramesInPiecesOfEverySize) {
     for (uint8_t i = 0; i < 4; ++i) Encode({i, Bytes(size, i)}, bytes);
     const Meaning expected = Understand(bytes, kMaxFrameSize);
     for (size_t piece : {size_t{1}, size_t{1460}, size_t{2047}, size_t{2048}, size_t{4096},
-                         size_t{20'000}, IoBlock::kSize, IoBlock::kSize + 5000}) {
+                         size_t{20'000}, InputBlock::kSize, InputBlock::kSize + 5000}) {
       if (piece == 1 && size > 9000) continue;
       EXPECT_EQ(expected, Feed(bytes, kMaxFrameSize, [piece] { return piece; }))
           << size << " in " << piece;
@@ -187,7 +187,7 @@ TEST(FrameInputTest, SecondBorrowerGetsAnotherBlock) {
   Bytes bytes;
   Encode({1, {1, 2, 3}}, bytes);
   std::vector<std::unique_ptr<FrameInput>> inputs;
-  for (int i = 0; i < 2 * kBlocksPerThread; ++i) {
+  for (int i = 0; i < 2 * kInputBlocksPerThread; ++i) {
     inputs.push_back(std::make_unique<FrameInput>(kMaxFrameSize));
     std::copy(bytes.begin(), bytes.end(),
               static_cast<uint8_t*>(inputs.back()->Prepare()[0].iov_base));
@@ -198,7 +198,7 @@ TEST(FrameInputTest, SecondBorrowerGetsAnotherBlock) {
     EXPECT_EQ(3u, input->frames()[0].bytes.size());
     input->Release();
   }
-  EXPECT_EQ(kBlocksPerThread, IdleIoBlocks());
+  EXPECT_EQ(kInputBlocksPerThread, IdleInputBlocks());
 }
 
 // ---- a million hostile inputs

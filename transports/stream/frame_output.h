@@ -42,7 +42,7 @@ class FrameOutput {
   bool Publish();
 
   // ---- sending: one at a time, beside filling
-  static constexpr size_t kMaxPieces = 32;
+  static constexpr size_t kMaxPieces = 64;
   // What is to be sent, in order; nothing while blocked. The bytes stay until Consume.
   size_t Gather(iovec (&pieces)[kMaxPieces]) const;
   // So many of them, at most, have been sent. `blocked`: do not try again before Unblock. Returns

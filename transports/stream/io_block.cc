@@ -52,22 +52,29 @@ class Pool {
   int capacity_ = 0;  // kMost between the thread's first block and its end
 };
 
+thread_local constinit Pool<InputBlock, kInputBlocksPerThread> input_blocks;
 thread_local constinit Pool<IoBlock, kBlocksPerThread> blocks;
 thread_local constinit Pool<SmallBlock, kSmallBlocksPerThread> small_blocks;
 
 }  // namespace
 
+InputBlockPtr BorrowInputBlock() { return InputBlockPtr(input_blocks.Take()); }
+
 IoBlockPtr BorrowIoBlock() { return IoBlockPtr(blocks.Take()); }
 
 SmallBlockPtr BorrowSmallBlock() { return SmallBlockPtr(small_blocks.Take()); }
 
-void ReturnIoBlock::operator()(IoBlock* block) const {
+void ReturnInputBlock::operator()(InputBlock* block) const {
   block->frames.clear();
   if (block->frames.capacity() > kFramesToKeep) block->frames.shrink_to_fit();
-  blocks.Put(block);
+  input_blocks.Put(block);
 }
 
+void ReturnIoBlock::operator()(IoBlock* block) const { blocks.Put(block); }
+
 void ReturnSmallBlock::operator()(SmallBlock* block) const { small_blocks.Put(block); }
+
+int IdleInputBlocks() { return input_blocks.count(); }
 
 int IdleIoBlocks() { return blocks.count(); }
 

@@ -14,13 +14,25 @@
 
 namespace anywire {
 
-struct IoBlock {
-  static constexpr size_t kSize = 68 << 10;  // the largest frame, its header, and whole pages
-  std::vector<ReceivedFrame> frames;         // those that lie in `bytes`, when it is for input
+// For input. Larger than a frame: each read of a bulk transfer costs a system call, and often an
+// acknowledgement that its sender has to deal with.
+struct InputBlock {
+  static constexpr size_t kSize = 132 << 10;
+  std::vector<ReceivedFrame> frames;  // those that lie in `bytes`
   uint8_t bytes[kSize];
 };
 
-// Gives the block back to the thread that lets go of it, which keeps at most kBlocksPerThread.
+// Gives the block back to the thread that lets go of it, which keeps at most kInputBlocksPerThread.
+struct ReturnInputBlock {
+  void operator()(InputBlock* block) const;
+};
+using InputBlockPtr = std::unique_ptr<InputBlock, ReturnInputBlock>;
+
+struct IoBlock {
+  static constexpr size_t kSize = 68 << 10;  // the largest frame, its header, and whole pages
+  uint8_t bytes[kSize];
+};
+// The same, of kBlocksPerThread.
 struct ReturnIoBlock {
   void operator()(IoBlock* block) const;
 };
@@ -36,10 +48,12 @@ struct ReturnSmallBlock {
 };
 using SmallBlockPtr = std::unique_ptr<SmallBlock, ReturnSmallBlock>;
 
+inline constexpr int kInputBlocksPerThread = 4;
 inline constexpr int kBlocksPerThread = 8;
-inline constexpr int kSmallBlocksPerThread = 16;
+inline constexpr int kSmallBlocksPerThread = 32;
 
 // The bytes are uninitialised.
+InputBlockPtr BorrowInputBlock();
 IoBlockPtr BorrowIoBlock();
 SmallBlockPtr BorrowSmallBlock();
 
@@ -74,7 +88,8 @@ class BorrowedBytes {
   IoBlockPtr large_;
 };
 
-// How many blocks of either kind the calling thread keeps.
+// How many blocks of each kind the calling thread keeps.
+int IdleInputBlocks();
 int IdleIoBlocks();
 int IdleSmallBlocks();
 

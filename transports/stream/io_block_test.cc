@@ -1,5 +1,6 @@
 #include "transports/stream/io_block.h"
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -42,6 +43,19 @@ TEST(IoBlockTest, AThreadKeepsNoMoreThanItsPlaces) {
   Borrow(kBlocksPerThread - 1, IoBlock::kSize, 0, kBlocksPerThread - 1);
   Borrow(kBlocksPerThread, IoBlock::kSize, 0, kBlocksPerThread);
   Borrow(kBlocksPerThread + 1, IoBlock::kSize, 0, kBlocksPerThread);
+}
+
+TEST(IoBlockTest, AThreadKeepsNoMoreInputBlocksThanItsPlaces) {
+  for (const int count :
+       {kInputBlocksPerThread - 1, kInputBlocksPerThread, kInputBlocksPerThread + 1}) {
+    std::thread([count] {
+      std::vector<InputBlockPtr> blocks;
+      for (int i = 0; i < count; ++i) blocks.push_back(BorrowInputBlock());
+      EXPECT_EQ(0, IdleInputBlocks());
+      blocks.clear();
+      EXPECT_EQ(std::min(count, kInputBlocksPerThread), IdleInputBlocks());
+    }).join();
+  }
 }
 
 TEST(IoBlockTest, WhatAThreadKeepsIsBorrowedFirst) {

@@ -78,9 +78,9 @@ StreamConnection::~StreamConnection() {
   if (watched_) loop_.RemoveWatch(io_.fd(), *this);
   // TCP answers unread bytes with a reset, which would overtake what we sent last.
   io_.Shutdown();
-  const IoBlockPtr discarded = BorrowIoBlock();
+  const InputBlockPtr discarded = BorrowInputBlock();
   for (int i = 0; i < kMaxDiscards; ++i) {
-    if (recv(io_.fd(), discarded->bytes, IoBlock::kSize, MSG_DONTWAIT) <= 0) break;
+    if (recv(io_.fd(), discarded->bytes, InputBlock::kSize, MSG_DONTWAIT) <= 0) break;
   }
 }
 
