@@ -1,5 +1,3 @@
-#include "tests/bench/raw_calls.h"
-
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "tests/bench/protobuf_work.h"
+#include "tests/bench/raw_floors.h"
 #include "tests/bench/raw_socket.h"
 
 namespace anywire::bench {

@@ -1,5 +1,3 @@
-#include "tests/bench/raw_direct.h"
-
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
@@ -7,6 +5,7 @@
 #include <vector>
 
 #include "tests/bench/protobuf_work.h"
+#include "tests/bench/raw_floors.h"
 
 namespace anywire::bench {
 namespace {

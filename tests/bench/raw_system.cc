@@ -3,11 +3,9 @@
 #include <string>
 
 #include "tests/bench/program.h"
-#include "tests/bench/raw_calls.h"
-#include "tests/bench/raw_direct.h"
+#include "tests/bench/raw_floors.h"
 #include "tests/bench/raw_shm.h"
 #include "tests/bench/raw_socket.h"
-#include "tests/bench/raw_udp.h"
 #include "tests/bench/system.h"
 
 namespace anywire::bench {

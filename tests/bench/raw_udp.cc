@@ -1,5 +1,3 @@
-#include "tests/bench/raw_udp.h"
-
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +10,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "tests/bench/raw_floors.h"
 #include "tests/bench/raw_socket.h"
 
 namespace anywire::bench {
